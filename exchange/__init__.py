@@ -1,0 +1,1 @@
+"""The act of exchanging: collect, land, deliver, query, under grants and on record."""

@@ -1,0 +1,54 @@
+"""Connections to the hub's database. A driver's error becomes one of the four kinds here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from schemas.errors import DefectError, OneDoorError, TransientError
+
+Connection = psycopg.Connection[Any]
+
+
+def connect(url: str, *, autocommit: bool = False, name: str = "onedoor") -> Connection:
+    """Open a connection in UTC. Raises ``TransientError`` (``database.away``) where the hub's database does not answer."""
+    try:
+        connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=5, application_name=name, options="-c timezone=UTC")
+    except psycopg.OperationalError as error:
+        raise TransientError(
+            f"the hub's database does not answer: {_first_line(error)}",
+            code="database.away",
+            remedy="start it with `onedoor up`, or mend ONEDOOR_DATABASE_URL",
+        ) from None
+    return connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what psycopg raises into ``TransientError`` (connection gone, lock, serialisation, disk full) or ``DefectError``."""
+    try:
+        yield
+    except OneDoorError:
+        raise
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+        raise TransientError(f"the database was busy: {type(error).__name__}", code="database.busy") from None
+    except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as error:
+        raise TransientError(
+            f"the hub's database has no room: {type(error).__name__}", code="database.full", remedy="free disk space; the run goes on"
+        ) from None
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise TransientError(f"the hub's database went away: {_first_line(error)}", code="database.away") from None
+    except psycopg.Error as error:
+        table = error.diag.table_name
+        raise DefectError(
+            f"the hub's database refused: {type(error).__name__} {error.sqlstate or ''}".strip(),  # the message could hold a row
+            code="database.refused",
+            where=table,
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,131 @@
+"""Rows set aside: kept sealed, with the rule and the reason, for their provider to repair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from exchange.store.database import Connection
+from exchange.trust.keyring import KeyRing
+from exchange.trust.seal import open_value, seal_value
+from schemas.batch import Rejects
+from schemas.contract import DataContract, Field
+from schemas.errors import Fault, RejectedError
+from schemas.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """One row set aside: ``row`` by field name, as it was when it was set aside; ``findings`` name field, rule and reason."""
+
+    row: Mapping[str, Any]
+    findings: Sequence[Mapping[str, str | None]]
+
+
+def set_aside_of(rejects: Rejects, contract: DataContract) -> list[SetAside]:
+    """Return the rows that a step set aside, their columns named as in the contract."""
+    names = [f.name for f in contract.fields]
+    rows = rejects.rows.rename_columns(names).to_pylist() if rejects.count else []
+    findings: list[list[Mapping[str, str | None]]] = [[] for _ in rows]
+    for finding in rejects.findings:
+        findings[finding.row].append({"field": finding.field, "rule": finding.rule, "reason": finding.reason})
+    return [SetAside(row, found) for row, found in zip(rows, findings, strict=True)]
+
+
+def add(
+    connection: Connection,
+    contract: DataContract,
+    run: str,
+    chunk: int | None,
+    rows: Iterable[SetAside],
+    keys: KeyRing,
+    now: datetime,
+) -> int:
+    """Keep rows that were set aside, in the caller's transaction, and return how many.
+
+    The row is sealed; its key is kept in clear where no part of it is personal, else as a pseudonym.
+    """
+    count = 0
+    with connection.cursor() as cursor, cursor.copy(
+        "COPY exchange.quarantine (id, resource, run, chunk, row_key, findings, row_sealed, key_id, at) FROM STDIN"
+    ) as copy:
+        for item in rows:
+            ident = new_id("q", now)
+            key_id, sealed = seal_value(
+                json.dumps(dict(item.row), default=_plain, ensure_ascii=False).encode(), contract.name, ident.encode(), keys, now
+            )
+            copy.write_row(
+                (ident, contract.name, run, chunk, row_key(contract.key, item.row, keys), Jsonb(list(item.findings)), sealed, key_id, now)
+            )
+            count += 1
+    return count
+
+
+def row_key(key: Sequence[Field], row: Mapping[str, Any], keys: KeyRing) -> str | None:
+    """Return how a person may name a row: its key, or a pseudonym where part of the key is personal, or None without a key."""
+    texts = [_plain(row[f.name]) if row.get(f.name) is not None else None for f in key if f.name in row]
+    if not key or len(texts) < len(key) or all(t is None for t in texts):
+        return None
+    text = "/".join("" if t is None else str(t) for t in texts)
+    return keys.pseudonym(text) if any(f.personal for f in key) else text
+
+
+def listed(
+    connection: Connection, *, resource: str | None = None, run: str | None = None, rule: str | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Return rows set aside, newest first, without their values."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            """SELECT id, resource, run, chunk, row_key, findings, state, at FROM exchange.quarantine
+               WHERE (%(resource)s::text IS NULL OR resource = %(resource)s) AND (%(run)s::text IS NULL OR run = %(run)s)
+                 AND (%(rule)s::text IS NULL OR findings @> jsonb_build_array(jsonb_build_object('rule', %(rule)s::text)))
+               ORDER BY at DESC, id DESC LIMIT %(limit)s""",
+            {"resource": resource, "run": run, "rule": rule, "limit": limit},
+        ).fetchall()
+
+
+def by_rule(connection: Connection, run: str) -> list[dict[str, Any]]:
+    """Return how many rows of a run each rule set aside, most first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            """SELECT f->>'rule' AS rule, f->>'field' AS field, count(*) AS rows
+               FROM exchange.quarantine, jsonb_array_elements(findings) f WHERE run = %s GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2""",
+            [run],
+        ).fetchall()
+
+
+def shown(connection: Connection, ident: str) -> dict[str, Any]:
+    """Return one row set aside, its sealed row included. Raises ``RejectedError`` where there is none of that id."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute("SELECT * FROM exchange.quarantine WHERE id = %s", [ident]).fetchone()
+    if found is None:
+        raise RejectedError(
+            f"there is no quarantined row {ident}", code="quarantine.unknown", remedy="see `onedoor quarantine list`", fault=Fault.CLIENT
+        )
+    return found
+
+
+def revealed(found: Mapping[str, Any], keys: KeyRing) -> dict[str, Any]:
+    """Open a quarantined row. The caller has recorded who looks and why."""
+    row: dict[str, Any] = json.loads(open_value(found["row_sealed"], found["resource"], found["id"].encode(), found["key_id"], keys))
+    return row
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, pa.Scalar):
+        return _plain(value.as_py())
+    return value

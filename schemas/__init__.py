@@ -1,0 +1,1 @@
+"""The vocabulary of OneDoor: pure types and pure functions, no I/O."""
