@@ -1,0 +1,146 @@
+"""Brings a hub's database to the newest form. Needs no ``alembic.ini``; several processes may start it at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg import sql
+from sqlalchemy import Connection, Engine, NullPool, create_engine
+from sqlalchemy.exc import DBAPIError
+
+from catalog_registry.store.tables import SCHEMA
+from schemas.errors import DefectError, Fault, OneDoorError, RejectedError, TransientError
+
+API_ROLE: Final = "onedoor_api"
+"""The role of the API: it reads the registry and the store, and appends to the ledger."""
+
+_LOCK: Final = 0x4F44_6D69_6772  # any constant of our own; holders of it are migrating
+_FOLDER: Final = Path(__file__).parent / "migrations"
+
+
+def upgrade(url: str) -> str:
+    """Make or bring up the hub's tables, and the rights of the API's role where that role exists; return the revision.
+
+    All or nothing, in one transaction; a database that is current is left as it is. A second process waits for the first.
+
+    Args:
+        url: libpq URL of the hub's database, as its owner.
+
+    Raises:
+        TransientError: the database cannot be reached.
+        RejectedError: the role has no right to make tables here.
+        DefectError: the database was brought up by a newer release, or a migration failed.
+    """
+    engine = _engine(url)
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            here = _revision(connection)
+            if here is not None and here not in {r.revision for r in _scripts().walk_revisions()}:
+                raise DefectError(
+                    f"the database is at revision {here}, which this release does not know",
+                    code="store.newer",
+                    remedy="start the release that brought it up, or restore a backup",
+                )
+            command.upgrade(config(connection), "head")
+            grant_api(connection)
+            return _revision(connection) or ""
+    except (DBAPIError, psycopg.Error) as error:
+        raise _told(error) from error
+    finally:
+        engine.dispose()
+
+
+def current(url: str) -> str | None:
+    """Return the revision that the database is at, None where it holds no hub."""
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            return _revision(connection)
+    except (DBAPIError, psycopg.Error) as error:
+        raise _told(error) from error
+    finally:
+        engine.dispose()
+
+
+def head() -> str:
+    """Return the revision that this release works with."""
+    return _scripts().get_current_head() or ""
+
+
+def config(connection: Connection) -> Config:
+    """Return Alembic's configuration for an open connection."""
+    configuration = Config()
+    configuration.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    configuration.attributes["connection"] = connection
+    return configuration
+
+
+def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
+    """Give the API's role exactly what it needs; False where the role does not exist. Doing it again changes nothing.
+
+    Tables of ``store`` are made in ``stage`` and moved, so the default rights stand on both; without USAGE on ``stage`` the
+    role sees a table only once it is served.
+    """
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise DefectError("the connection is not psycopg's", code="store.driver")
+    if raw.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+        return False
+    row = raw.execute("SELECT current_database()").fetchone()
+    names = {"role": sql.Identifier(role), "database": sql.Identifier(row[0] if row else "")}
+    for statement in (
+        "GRANT CONNECT ON DATABASE {database} TO {role}",
+        "GRANT USAGE ON SCHEMA registry, exchange, store, trust TO {role}",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA registry, store TO {role}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA registry GRANT SELECT ON TABLES TO {role}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA store GRANT SELECT ON TABLES TO {role}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA stage GRANT SELECT ON TABLES TO {role}",
+        "GRANT SELECT ON exchange.run TO {role}",
+        "GRANT SELECT ON trust.data_key, trust.checkpoint TO {role}",
+        "GRANT SELECT, INSERT ON trust.ledger TO {role}",
+    ):
+        raw.execute(sql.SQL(statement).format(**names))
+    return True
+
+
+def _engine(url: str) -> Engine:
+    return create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool, hide_parameters=True
+    )
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(_FOLDER))
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA}).get_current_revision()
+
+
+def _told(error: DBAPIError | psycopg.Error) -> OneDoorError:
+    """Return the driver's error as one of ours."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return RejectedError(
+            "the role may not make schemas or tables in the hub's database",
+            code="store.privilege",
+            remedy="give ONEDOOR_DATABASE_URL the role that owns the database",
+            fault=Fault.CLIENT,
+        )
+    if isinstance(cause, psycopg.OperationalError):
+        return TransientError(
+            "the hub's database cannot be reached",
+            code="store.unreachable",
+            remedy="see onedoor status; start it with onedoor up, or check ONEDOOR_DATABASE_URL",
+        )
+    return DefectError(
+        f"the migration failed: {type(cause).__name__}; nothing of it was kept", code="store.migration", remedy="report it"
+    )

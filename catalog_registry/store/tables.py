@@ -1,0 +1,270 @@
+"""The registry's tables, schema ``registry``. ``tests/migration`` holds them equal to what the migrations make.
+
+No column asks the database's clock: every instant is given. Every constraint has a name, so that a refusal can say which rule
+it broke. Passwords and keys are never here: ``source.secret_ref`` says where one is, ``principal.secret_hash`` is argon2's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA: Final = "registry"
+
+ADMINISTRATORS: Final = ("system_administrator", "security_administrator", "audit_administrator")
+"""The three administrators of a graded system. One principal is at most one of them; the database enforces it."""
+
+ROLES: Final = (
+    "provider_editor",
+    "provider_reviewer",
+    "consumer",
+    "registration_officer",
+    "security_officer",
+    "operator",
+    "auditor",
+    "observer",
+    *ADMINISTRATORS,
+)
+
+RESOURCE_STATES: Final = ("draft", "submitted", "rejected", "published", "frozen", "withdrawn")
+
+
+def _texts(values: tuple[str, ...]) -> str:
+    return ", ".join(f"'{v}'" for v in values)
+
+
+class Base(DeclarativeBase):
+    """Maps Python's types to PostgreSQL's: text without a length, instants with a zone, JSON as jsonb."""
+
+    metadata = MetaData(
+        schema=SCHEMA,
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        },
+    )
+    type_annotation_map = {
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        list[str]: ARRAY(Text()),
+        dict[str, Any]: JSONB(none_as_null=True),
+        bool: Boolean(),
+    }
+
+
+class Department(Base):
+    """A department or a township; ``parent`` makes the tree. ``credit_code`` has been checked where there is one."""
+
+    __tablename__ = "department"
+    __table_args__ = (CheckConstraint("parent <> code", name="not_its_own_parent"),)
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    credit_code: Mapped[str | None] = mapped_column(unique=True)
+    parent: Mapped[str | None] = mapped_column(ForeignKey("registry.department.code"), index=True)
+    created_at: Mapped[datetime]
+
+
+class System(Base):
+    """A system that a department runs: it holds data, or it asks for data."""
+
+    __tablename__ = "system"
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    department: Mapped[str] = mapped_column(ForeignKey("registry.department.code"), index=True)
+    created_at: Mapped[datetime]
+
+
+class Source(Base):
+    """Where a system's rows are read. ``url`` has no password; ``secret_ref`` is ``file:<path>`` or ``env:<NAME>``."""
+
+    __tablename__ = "source"
+    __table_args__ = (
+        CheckConstraint("secret_ref ~ '^(file|env):.'", name="secret_ref_form"),
+        CheckConstraint("url !~ '^[^/]*//[^/?#@]*:[^/?#]*@'", name="url_without_password"),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    system: Mapped[str] = mapped_column(ForeignKey("registry.system.code"), index=True)
+    connector: Mapped[str]
+    url: Mapped[str]
+    secret_ref: Mapped[str | None]
+    settings: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class Resource(Base):
+    """A shared resource. ``name`` is immutable and the hub's; ``code`` is the catalogue's official one, an attribute."""
+
+    __tablename__ = "resource"
+    __table_args__ = (
+        CheckConstraint("name ~ '^[a-z][a-z0-9_]{0,47}$'", name="name_form"),
+        CheckConstraint(f"state IN ({_texts(RESOURCE_STATES)})", name="state_known"),
+        CheckConstraint("state IN ('draft', 'submitted', 'rejected') OR version IS NOT NULL", name="published_has_contract"),
+        ForeignKeyConstraint(
+            ["name", "version"],
+            ["registry.contract_version.resource", "registry.contract_version.version"],
+            name="fk_resource_version",
+            deferrable=True,
+            initially="DEFERRED",
+            use_alter=True,
+        ),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str | None] = mapped_column(unique=True)
+    title: Mapped[str]
+    department: Mapped[str] = mapped_column(ForeignKey("registry.department.code"), index=True)
+    source: Mapped[str | None] = mapped_column(ForeignKey("registry.source.name"), index=True)
+    state: Mapped[str]
+    version: Mapped[str | None]
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class ContractVersion(Base):
+    """The text of a contract as it was given. A version's text never changes; ``hash`` is its SHA-256 in hex."""
+
+    __tablename__ = "contract_version"
+    __table_args__ = (CheckConstraint("status IN ('draft', 'active', 'retired')", name="status_known"),)
+
+    resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), primary_key=True)
+    version: Mapped[str] = mapped_column(primary_key=True)
+    odcs: Mapped[str]
+    hash: Mapped[str]
+    status: Mapped[str]
+    at: Mapped[datetime]
+    by: Mapped[str]
+
+
+class Principal(Base):
+    """Who acts: a person, or a machine with a credential of its own. A higher ``epoch`` ends every token issued before."""
+
+    __tablename__ = "principal"
+    __table_args__ = (
+        CheckConstraint("kind IN ('person', 'machine')", name="kind_known"),
+        CheckConstraint(
+            "(kind = 'machine') = (client_id IS NOT NULL AND secret_hash IS NOT NULL)", name="machine_has_credential"
+        ),
+        CheckConstraint(f"roles <@ ARRAY[{_texts(ROLES)}]::text[]", name="roles_known"),
+        CheckConstraint(
+            " + ".join(f"(roles @> ARRAY['{role}']::text[])::integer" for role in ADMINISTRATORS) + " <= 1",
+            name="one_administrator",
+        ),
+        CheckConstraint(
+            f"kind = 'person' OR NOT roles && ARRAY[{_texts(ADMINISTRATORS)}]::text[]", name="administrator_is_a_person"
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    name: Mapped[str] = mapped_column(unique=True)
+    department: Mapped[str] = mapped_column(ForeignKey("registry.department.code"), index=True)
+    system: Mapped[str | None] = mapped_column(ForeignKey("registry.system.code"), index=True)
+    roles: Mapped[list[str]]
+    client_id: Mapped[str | None] = mapped_column(unique=True)
+    secret_hash: Mapped[str | None]
+    epoch: Mapped[int] = mapped_column(Integer())
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Grant(Base):
+    """The right of one receiver to fields of one resource, for purposes and items, in [from_at, to_at), until revoked."""
+
+    __tablename__ = "grant_"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(receiver_department, receiver_system, receiver_principal) = 1", name="one_receiver"),
+        CheckConstraint("cardinality(fields) > 0", name="has_fields"),
+        CheckConstraint("cardinality(purposes) + cardinality(items) > 0", name="has_purpose_or_item"),
+        CheckConstraint("legal_basis ~ '\\S'", name="has_legal_basis"),
+        CheckConstraint("to_at > from_at", name="interval"),
+        CheckConstraint("quota IS NULL", name="quota_not_yet_counted"),
+        CheckConstraint("(revoked_at IS NULL) = (revoked_by IS NULL)", name="revoked_by_somebody"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    receiver_department: Mapped[str | None] = mapped_column(ForeignKey("registry.department.code"), index=True)
+    receiver_system: Mapped[str | None] = mapped_column(ForeignKey("registry.system.code"), index=True)
+    receiver_principal: Mapped[str | None] = mapped_column(ForeignKey("registry.principal.id"), index=True)
+    resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), index=True)
+    fields: Mapped[list[str]]
+    row_filter: Mapped[dict[str, Any] | None]
+    purposes: Mapped[list[str]]
+    items: Mapped[list[str]]
+    legal_basis: Mapped[str]
+    from_at: Mapped[datetime]
+    to_at: Mapped[datetime]
+    quota: Mapped[dict[str, Any] | None]
+    made_at: Mapped[datetime]
+    made_by: Mapped[str]
+    revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None]
+    revoked_why: Mapped[str | None]
+    version: Mapped[int] = mapped_column(Integer())
+
+
+class ItemLicenceType(Base):
+    """A licence type that a material of a service item accepts instead of paper. The hub's own table, editable."""
+
+    __tablename__ = "item_licence_type"
+
+    item_code: Mapped[str] = mapped_column(primary_key=True)
+    material_code: Mapped[str] = mapped_column(primary_key=True)
+    licence_type: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    by: Mapped[str]
+
+
+class Outbox(Base):
+    """An event of the registry, written with its change. Every writer holds the row of ``version``, so ``n`` is commit order.
+
+    ``payload`` is the CloudEvents data; ``id``, ``type``, ``at`` and ``key`` (the subject) are its attributes.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        UniqueConstraint("n", name="uq_outbox_n"),
+        Index("ix_outbox_waiting", "n", postgresql_where=text("published_at IS NULL")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(BigInteger(), Identity(always=True))
+    at: Mapped[datetime]
+    topic: Mapped[str]
+    key: Mapped[str]
+    type: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    published_at: Mapped[datetime | None]
+
+
+class Version(Base):
+    """One row: a number that every change of the registry raises, so that caches know whether they are current."""
+
+    __tablename__ = "version"
+    __table_args__ = (CheckConstraint("one", name="one_row"),)
+
+    one: Mapped[bool] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger())
