@@ -96,19 +96,27 @@ def read_keys(keys_dir: Path) -> KeyFiles:
     index = keys_dir / INDEX
     if not index.exists():
         raise DefectError(
-            "the installation has no keys", code="keys.none", where=str(keys_dir), remedy="run onedoor up, or restore the key folder"
+            "the installation has no keys",
+            code="keys.none",
+            where=str(keys_dir),
+            remedy="run onedoor up, or restore the key folder",
         )
     try:
         fingerprints = json.loads(_bytes_of(index))["fingerprints"]
     except (ValueError, KeyError, TypeError):
-        raise DefectError("the index of the keys cannot be read", code="keys.unreadable", where=str(index), remedy=_RESTORE) from None
+        raise DefectError(
+            "the index of the keys cannot be read", code="keys.unreadable", where=str(index), remedy=_RESTORE
+        ) from None
     symmetric: dict[str, Secret[bytes]] = {}
     signing: dict[str, Ed25519PrivateKey] = {}
     for name in (*SYMMETRIC, *SIGNING):
         raw, signer = _read(keys_dir, name)
         if fingerprint(raw) != fingerprints.get(name):
             raise DefectError(
-                "a key is not the one that was made here", code="keys.altered", where=str(key_path(keys_dir, name)), remedy=_RESTORE
+                "a key is not the one that was made here",
+                code="keys.altered",
+                where=str(key_path(keys_dir, name)),
+                remedy=_RESTORE,
             )
         if signer is None:
             symmetric[name] = raw

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hmac
 import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -299,19 +299,12 @@ class KeyRing:
         )
 
 
-class _away:  # noqa: N801  a context manager that reads as a word
-    """Turns the driver's errors into the hub's."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, psycopg.OperationalError):
-            raise TransientError(
-                "the hub's database is away", code="keys.database_away", where="trust.data_key", remedy="see onedoor doctor"
-            ) from error
-
-
-def fingerprints(ring: KeyRing) -> Mapping[str, str]:
-    """Return the ids of the public halves, for reports."""
-    return {"ledger": ring.ledger_key_id(), "token": ring.token_key_id()}
+@contextmanager
+def _away() -> Iterator[None]:
+    """Turn the driver's connection errors into the hub's."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise TransientError(
+            "the hub's database is away", code="keys.database_away", where="trust.data_key", remedy="see onedoor doctor"
+        ) from error

@@ -12,7 +12,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_BLANKS: Final = (*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000, 0xFEFF)
+_BLANKS: Final = (
+    *(*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200C)),
+    *(0x2028, 0x2029, 0x202F, 0x205F, 0x3000, 0xFEFF),
+)
 _TABLE: Final = {
     **{0xFF01 + i: 0x21 + i for i in range(94)},
     **{ord("a") + i: ord("A") + i for i in range(26)},
@@ -20,7 +23,8 @@ _TABLE: Final = {
     **dict.fromkeys(_BLANKS),
 }
 _CHANGES: Final = (  # RE2: exactly the characters of the table, or a text that may be an id of 15 digits
-    r"[a-z\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200B}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}\x{FEFF}\x{FF01}-\x{FF5E}]|^[0-9]{15}$"
+    r"[a-z\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200B}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}\x{FEFF}\x{FF01}-\x{FF5E}]"
+    r"|^[0-9]{15}$"
 )
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK: Final = "10X98765432"
