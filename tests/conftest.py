@@ -57,7 +57,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the tests whose service was not there."""
-    missing = [r for r in terminalreporter.stats.get("skipped", []) if isinstance(r.longrepr, tuple) and NOT_RUN in r.longrepr[2]]
+    missing = [
+        r for r in terminalreporter.stats.get("skipped", []) if isinstance(r.longrepr, tuple) and NOT_RUN in r.longrepr[2]
+    ]
     reasons = sorted({r.longrepr[2].split(NOT_RUN, 1)[1] for r in missing})
     terminalreporter.write_line(f"not run here: {len(missing)} tests" + (f" ({'; '.join(reasons)})" if missing else ""))
 
@@ -91,8 +93,6 @@ def _once(name: str) -> Iterator[Path]:
         yield folder / f"{name}.json"
 
 
-
-
 @pytest.fixture(scope="session")
 def pg_cluster() -> embedded.Cluster:
     """An embedded PostgreSQL 18, one for all workers; fsync is off, a test that kills a server makes its own."""
@@ -104,7 +104,12 @@ def pg_cluster() -> embedded.Cluster:
         cluster = embedded.Cluster(state.parent / "postgres", known["port"], known["password"])
         embedded.create(cluster.data, password=cluster.password)
         embedded.start(
-            cluster, fsync="off", synchronous_commit="off", full_page_writes="off", shared_buffers="128MB", max_slot_wal_keep_size="1GB"
+            cluster,
+            fsync="off",
+            synchronous_commit="off",
+            full_page_writes="off",
+            shared_buffers="128MB",
+            max_slot_wal_keep_size="1GB",
         )
         state.write_text(json.dumps(known))
     return cluster
@@ -122,7 +127,9 @@ def _make_database(cluster: embedded.Cluster) -> tuple[str, str]:
     password = embedded.new_password()
     with psycopg.connect(cluster.url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), sql.Literal(password)))
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(sql.Identifier(name), sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(sql.Identifier(name), sql.Identifier(name))
+        )
     return name, cluster.url(name, user=name, password=password)
 
 
@@ -158,8 +165,12 @@ def _hub_template(pg_cluster: embedded.Cluster) -> tuple[str, str]:
             with psycopg.connect(pg_cluster.url(), autocommit=True) as connection:
                 if not _role_exists(connection, "onedoor_api"):
                     connection.execute("CREATE ROLE onedoor_api LOGIN")
-                connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(_OWNER), sql.Literal(password)))
-                connection.execute(sql.SQL("CREATE DATABASE hub_template OWNER {} TEMPLATE template0").format(sql.Identifier(_OWNER)))
+                connection.execute(
+                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(_OWNER), sql.Literal(password))
+                )
+                connection.execute(
+                    sql.SQL("CREATE DATABASE hub_template OWNER {} TEMPLATE template0").format(sql.Identifier(_OWNER))
+                )
             with psycopg.connect(pg_cluster.url("hub_template"), autocommit=True) as connection:
                 connection.execute("CREATE EXTENSION pg_trgm")
             migrate.upgrade(pg_cluster.url("hub_template", user=_OWNER, password=password))
@@ -174,7 +185,9 @@ def hub_db(pg_cluster: embedded.Cluster, _hub_template: tuple[str, str]) -> Iter
     name = f"t_{secrets.token_hex(6)}"
     with _once("hub"), psycopg.connect(pg_cluster.url(), autocommit=True) as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_OWNER), sql.Identifier(template))
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(_OWNER), sql.Identifier(template)
+            )
         )
     yield pg_cluster.url(name, user=_OWNER, password=password)
     _drop_database(pg_cluster, name, role=False)

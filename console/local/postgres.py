@@ -95,7 +95,17 @@ def run_as() -> str | None:
         return None
     if not _has_account(ACCOUNT) and (useradd := shutil.which("useradd")):
         subprocess.run(
-            [useradd, "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", ACCOUNT],
+            [
+                useradd,
+                "--system",
+                "--user-group",
+                "--no-create-home",
+                "--home-dir",
+                "/nonexistent",
+                "--shell",
+                "/usr/sbin/nologin",
+                ACCOUNT,
+            ],
             check=False,
             capture_output=True,
         )
@@ -219,7 +229,12 @@ def _initdb(data: Path, password_file: Path, account: str | None) -> None:
         said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
         if "locale" not in done.stderr:
             break
-    raise RejectedError(f"PostgreSQL's initdb refused: {said}", code="local.postgres_initdb", where=str(data), remedy="see the message; onedoor doctor")
+    raise RejectedError(
+        f"PostgreSQL's initdb refused: {said}",
+        code="local.postgres_initdb",
+        where=str(data),
+        remedy="see the message; onedoor doctor",
+    )
 
 
 def command(cluster: Cluster, **settings: str) -> list[str]:
@@ -288,7 +303,10 @@ def wait_ready(cluster: Cluster, *, process: subprocess.Popen[bytes] | None = No
             if row and Path(str(row[0])).resolve() == cluster.data.resolve():
                 return
             raise RejectedError(
-                f"another PostgreSQL answers on port {cluster.port}", code="local.port_taken", where=str(cluster.data), remedy="set postgres_port"
+                f"another PostgreSQL answers on port {cluster.port}",
+                code="local.port_taken",
+                where=str(cluster.data),
+                remedy="set postgres_port",
             )
         except psycopg.OperationalError as error:
             if process is not None and process.poll() is not None:
