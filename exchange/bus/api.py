@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import psycopg
+
+from schemas.errors import DefectError
 
 Connection = psycopg.Connection[Any]
 
@@ -34,9 +36,9 @@ class Message:
 
     topic: str
     partition: int
-    key: bytes | None
+    key: bytes | None = field(repr=False)
     headers: Mapping[str, str]
-    value: bytes
+    value: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,25 @@ class Received:
     topic: str
     partition: int
     offset: int
-    key: bytes | None
+    key: bytes | None = field(repr=False)
     headers: Mapping[str, str]
-    value: bytes
+    value: bytes = field(repr=False)
 
     @property
     def place(self) -> TopicPartition:
         """The log it stands in."""
         return TopicPartition(self.topic, self.partition)
+
+
+class PartitionError(DefectError):
+    """One partition cannot be read on: ``bus.out_of_range``, ``bus.topic_recreated``, or what ``Positions`` found.
+
+    ``place`` names it. A member that pauses it can go on with the others.
+    """
+
+    def __init__(self, message: str, place: TopicPartition, *, code: str, remedy: str | None = None) -> None:
+        super().__init__(message, code=code, where=f"{place.topic}[{place.partition}]", remedy=remedy)
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +94,7 @@ class Lag:
 Positions = Callable[[Topic, int], int]
 """Given a topic and a partition that was just assigned, return the next offset to read: the position in the hub's database.
 
-Raises ``DefectError`` where the saved position belongs to another topic id."""
+Raises ``DefectError`` where the saved position belongs to another topic id; ``poll`` passes it on as ``PartitionError``."""
 
 
 class Subscription(Protocol):
@@ -90,12 +103,17 @@ class Subscription(Protocol):
     def poll(self, timeout_s: float, max_bytes: int = 16 << 20) -> Sequence[Received]:
         """Return what has come, in the order of each partition, waiting up to ``timeout_s`` when nothing has.
 
-        Takes partitions that are free and keeps the ones held; newly assigned partitions start at ``Positions``.
+        Takes partitions that are free, keeps the ones held, and gives up what is above this member's share; newly assigned
+        partitions start at ``Positions``. To call it says that everything returned before was dealt with or dropped.
+
+        Args:
+            timeout_s: how long to wait when nothing has come, at most.
+            max_bytes: of values returned, at most; one message always is, however large.
 
         Raises:
             TransientError: the bus is away.
-            DefectError: the position is out of the range that is kept (``bus.out_of_range``), or the topic was made again
-                (``bus.topic_recreated``). Never jumps.
+            PartitionError: the position is out of the range that is kept (``bus.out_of_range``), or the topic was made again
+                or removed (``bus.topic_recreated``). Never jumps. Raised again by each ``poll`` until the place is paused.
         """
         ...
 
@@ -104,7 +122,10 @@ class Subscription(Protocol):
         ...
 
     def saved(self, place: TopicPartition, next_offset: int) -> None:
-        """Say that everything before ``next_offset`` is committed in the database: for lag figures, and to keep the partition."""
+        """Say that everything before ``next_offset`` is committed in the database: for lag figures only.
+
+        Where the partition has gone to another member in the meantime, nothing happens. Raises ``TransientError``: bus away.
+        """
         ...
 
     def give_up(self, place: TopicPartition) -> None:
@@ -140,6 +161,10 @@ class Bus(Protocol):
         """Return the topic, or None."""
         ...
 
+    def topics(self) -> Sequence[Topic]:
+        """Return every topic, by name."""
+        ...
+
     def publish(self, messages: Sequence[Message], *, within: Connection | None = None) -> list[int]:
         """Append messages, in order, and return their offsets; durable on return.
 
@@ -149,25 +174,36 @@ class Bus(Protocol):
                 with which it becomes durable. Only where ``capabilities.joins_transaction``. Call it last before the commit.
 
         Raises:
-            RejectedError: a value is larger than ``max_message_bytes`` (``bus.too_large``), or there is no such topic.
+            RejectedError: a value is larger than ``max_message_bytes`` (``bus.too_large``, nothing was appended), or there is
+                no such topic or partition (``bus.no_topic``).
             TransientError: the bus is away; nothing, some or all may have been appended.
+
+        After an error the caller rolls the transaction of ``within`` back.
         """
         ...
 
     def subscribe(self, group: str, topics: Sequence[str], positions: Positions, *, member: str) -> Subscription:
-        """Join a group. Each partition goes to one living member; a dead member's go to the others within its lease."""
+        """Join a group. Each partition goes to one living member; a dead member's go to the others within its lease.
+
+        Members share the partitions of a topic evenly. ``member`` is for people to read: two members may have one name.
+        A topic that does not exist yet is read once it does.
+        """
         ...
 
     def read(self, place: TopicPartition, offset: int, max_messages: int = 100) -> Sequence[Received]:
-        """Return messages from an offset, outside any group. Raises ``DefectError`` where the offset is no longer kept."""
+        """Return messages from an offset on, outside any group: at most 16 MiB, or one; none at the end.
+
+        Raises ``PartitionError`` (``bus.out_of_range``) where the offset is not kept or not given out yet, ``RejectedError``
+        (``bus.no_topic``).
+        """
         ...
 
     def backlog(self, group: str, topic: str) -> Sequence[Lag]:
-        """Return how far a group is behind, for each partition of a topic."""
+        """Return how far a group is behind, for each partition of a topic, by what its members ``saved``."""
         ...
 
     def backlog_bytes(self, topic: str) -> int:
-        """Return how many bytes a topic holds."""
+        """Return how many bytes of values a topic holds; an estimate from above where the bus keeps other bytes beside them."""
         ...
 
     def close(self) -> None:

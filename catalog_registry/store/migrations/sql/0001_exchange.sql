@@ -16,24 +16,34 @@ CREATE TABLE bus.topic (
     created_at  timestamptz NOT NULL
 );
 CREATE TABLE bus.partition (
-    topic       text NOT NULL REFERENCES bus.topic (name) ON DELETE CASCADE,
+    topic_id    uuid NOT NULL REFERENCES bus.topic (id) ON DELETE CASCADE,
     partition   int  NOT NULL,
     next        bigint NOT NULL DEFAULT 0,     -- next offset to give out; taken last in a publishing transaction
     first       bigint NOT NULL DEFAULT 0,     -- first offset still kept
-    PRIMARY KEY (topic, partition)
-);
+    bytes       bigint NOT NULL DEFAULT 0,     -- of the values still kept
+    PRIMARY KEY (topic_id, partition)
+) WITH (fillfactor = 50);
+-- One table a day, made ahead and dropped when old; the default one takes what no day was made for.
 CREATE TABLE bus.message (
-    topic       text   NOT NULL,
+    topic_id    uuid   NOT NULL,
     partition   int    NOT NULL,
     "offset"    bigint NOT NULL,
     at          timestamptz NOT NULL,
     key         bytea,
-    headers     jsonb  NOT NULL,
+    headers     json   NOT NULL,
     value       bytea  NOT NULL
 ) PARTITION BY RANGE (at);
 ALTER TABLE bus.message ALTER COLUMN value SET STORAGE EXTERNAL;
-CREATE INDEX message_offset ON bus.message (topic, partition, "offset");
+CREATE INDEX message_offset ON bus.message (topic_id, partition, "offset");
 CREATE TABLE bus.message_default PARTITION OF bus.message DEFAULT;
+-- Leases are measured by the machines' clocks, not by the hub's clock, which a setting may speed up.
+CREATE TABLE bus.member (
+    "group"     text NOT NULL,
+    member      text NOT NULL,
+    topics      text[] NOT NULL,
+    expires_at  timestamptz NOT NULL,
+    PRIMARY KEY ("group", member)
+);
 CREATE TABLE bus.lease (
     "group"     text NOT NULL,
     topic       text NOT NULL,
