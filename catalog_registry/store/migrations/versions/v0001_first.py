@@ -109,16 +109,21 @@ def _registry() -> None:
             name=op.f("ck_principal_machine_has_credential"),
         ),
         sa.CheckConstraint(
-            "(roles @> ARRAY['system_administrator']::text[])::integer + (roles @> ARRAY['security_administrator']::text[])::integer + (roles @> ARRAY['audit_administrator']::text[])::integer <= 1",
+            "(roles @> ARRAY['system_administrator']::text[])::integer"
+            " + (roles @> ARRAY['security_administrator']::text[])::integer"
+            " + (roles @> ARRAY['audit_administrator']::text[])::integer <= 1",
             name=op.f("ck_principal_one_administrator"),
         ),
         sa.CheckConstraint(
-            "kind = 'person' OR NOT roles && ARRAY['system_administrator', 'security_administrator', 'audit_administrator']::text[]",
+            "kind = 'person' OR NOT roles && "
+            "ARRAY['system_administrator', 'security_administrator', 'audit_administrator']::text[]",
             name=op.f("ck_principal_administrator_is_a_person"),
         ),
         sa.CheckConstraint("kind IN ('person', 'machine')", name=op.f("ck_principal_kind_known")),
         sa.CheckConstraint(
-            "roles <@ ARRAY['provider_editor', 'provider_reviewer', 'consumer', 'registration_officer', 'security_officer', 'operator', 'auditor', 'observer', 'system_administrator', 'security_administrator', 'audit_administrator']::text[]",
+            "roles <@ ARRAY['provider_editor', 'provider_reviewer', 'consumer', 'registration_officer', "
+            "'security_officer', 'operator', "
+            "'auditor', 'observer', 'system_administrator', 'security_administrator', 'audit_administrator']::text[]",
             name=op.f("ck_principal_roles_known"),
         ),
         sa.ForeignKeyConstraint(["department"], ["registry.department.code"], name="fk_principal_department"),

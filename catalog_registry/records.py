@@ -1,0 +1,179 @@
+"""What the registry answers: plain values, read once, that know nothing of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from catalog_registry.secret_place import read_secret, url_with_password
+from schemas.contract import DataContract
+from schemas.odcs import read_contract
+from schemas.resource import ResourceName
+from schemas.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentRecord:
+    """A department or a township; ``parent`` is the code of the one above it."""
+
+    code: str
+    name: str
+    credit_code: str | None
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemRecord:
+    """A system that a department runs."""
+
+    code: str
+    name: str
+    department: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """Where a system's rows are read. ``url_shown`` has no password and may be printed."""
+
+    name: str
+    system: str
+    department: str
+    connector: str
+    url_shown: str
+    secret_ref: str | None
+    settings: Mapping[str, Any]
+    created_at: datetime
+    keys_dir: Path | None = dataclass_field(default=None, repr=False, compare=False)
+
+    def url(self) -> Secret[str]:
+        """Return the URL with its password, read now from where the registry was told that it is.
+
+        Raises:
+            RejectedError: the file or the variable is not there.
+        """
+        if self.secret_ref is None:
+            return Secret(self.url_shown)
+        return url_with_password(self.url_shown, read_secret(self.secret_ref, self.keys_dir, source=self.name))
+
+
+@dataclass(frozen=True)
+class RegisteredResource:
+    """A shared resource with the contract that is in force; ``code`` is the catalogue's official one."""
+
+    name: ResourceName
+    code: str | None
+    title: str
+    department: str
+    state: str
+    version: str
+    source: SourceRecord
+    odcs: str = dataclass_field(repr=False)
+    created_at: datetime
+    changed_at: datetime
+
+    @cached_property
+    def contract(self) -> DataContract:
+        """The contract in force, parsed."""
+        return read_contract(self.odcs, where=f"{self.name} {self.version}")
+
+
+@dataclass(frozen=True, slots=True)
+class ContractVersionRecord:
+    """One version of a resource's contract; ``hash`` is over its content, not its layout."""
+
+    resource: ResourceName
+    version: str
+    hash: str
+    status: str
+    at: datetime
+    by: str
+
+
+class ReceiverKind(StrEnum):
+    """Who a grant may name."""
+
+    DEPARTMENT = "department"
+    SYSTEM = "system"
+    PRINCIPAL = "principal"
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """The receiver of a grant: a department with all its systems and principals, one system, or one principal."""
+
+    kind: ReceiverKind
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRecord:
+    """A grant as made: good in [``from_at``, ``to_at``) until ``revoked_at``.
+
+    Empty ``purposes``, or empty ``items``: that one does not limit; never are both empty. ``row_filter`` is
+    ``{field: [value, …], …}``: only rows where each field's value is one of those listed; None: all rows.
+    """
+
+    id: str
+    receiver: Receiver
+    resource: ResourceName
+    fields: tuple[str, ...]
+    row_filter: Mapping[str, Any] | None
+    purposes: tuple[str, ...]
+    items: tuple[str, ...]
+    legal_basis: str
+    from_at: datetime
+    to_at: datetime
+    made_at: datetime
+    made_by: str
+    revoked_at: datetime | None
+    revoked_by: str | None
+    revoked_why: str | None
+    version: int
+
+    def in_force(self, now: datetime) -> bool:
+        """Say whether the grant is good at an instant."""
+        return self.from_at <= now < self.to_at and (self.revoked_at is None or now < self.revoked_at)
+
+
+class PrincipalKind(StrEnum):
+    """Who acts."""
+
+    PERSON = "person"
+    MACHINE = "machine"
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalRecord:
+    """Who acts. A token issued under a lower ``epoch`` is no longer good."""
+
+    id: str
+    kind: PrincipalKind
+    name: str
+    department: str
+    system: str | None
+    roles: tuple[str, ...]
+    client_id: str | None
+    epoch: int
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryEvent:
+    """An event of the registry, waiting for the bus: CloudEvents attributes, and ``data`` without a personal value."""
+
+    id: str
+    at: datetime
+    topic: str
+    subject: str
+    type: str
+    data: Mapping[str, Any]

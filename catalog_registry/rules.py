@@ -1,0 +1,124 @@
+"""What the registry refuses, as pure functions of what it is given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final
+
+from catalog_registry.store.tables import ADMINISTRATORS, ROLES
+from schemas.contract import DataContract
+from schemas.errors import Fault, RejectedError
+
+_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_PURPOSE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
+
+
+def refused(message: str, code: str, *, where: str | None = None, remedy: str | None = None) -> RejectedError:
+    """Return the refusal of something that a user gave."""
+    return RejectedError(message, code=code, where=where, remedy=remedy, fault=Fault.CLIENT)
+
+
+def check_code(text: str, what: str) -> None:
+    """Raise ``RejectedError`` where a code is not letters, digits, ``_``, ``.`` and ``-``, at most 64."""
+    if not _CODE.fullmatch(text):
+        raise refused(
+            f"{text[:64]!r} is no code of a {what}: letters, digits, _ . -, at most 64", f"{what.replace(' ', '_')}.code"
+        )
+
+
+def check_said(text: str, what: str) -> None:
+    """Raise ``RejectedError`` where a text that must say something is blank."""
+    if not text.strip():
+        raise refused(f"{what} is empty", "registry.empty")
+
+
+def content_hash(contract: DataContract) -> str:
+    """Return the SHA-256, in hex, of a contract's content: layout, comments and the order of keys do not count."""
+    text = json.dumps(contract.document, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def newer(version: str, than: str) -> bool:
+    """Say whether a version is above another, where both are numbers with dots; true where they cannot be compared."""
+    try:
+        return tuple(int(p) for p in version.split(".")) > tuple(int(p) for p in than.split("."))
+    except ValueError:
+        return True
+
+
+def check_roles(roles: Iterable[str]) -> list[str]:
+    """Return the roles, sorted, each once.
+
+    Raises:
+        RejectedError: one is unknown, or two of the three administrators are among them. The database refuses the same.
+    """
+    wanted = sorted(set(roles))
+    for role in wanted:
+        if role not in ROLES:
+            close = get_close_matches(role, ROLES, n=2)
+            raise refused(
+                f"there is no role {role[:64]!r}" + (f"; near it: {', '.join(close)}" if close else ""),
+                "principal.role",
+                remedy=f"roles are {', '.join(ROLES)}",
+            )
+    if len(both := [role for role in wanted if role in ADMINISTRATORS]) > 1:
+        raise refused(
+            f"one principal cannot be {' and '.join(both)}: the three administrators exclude one another",
+            "principal.administrators",
+        )
+    return wanted
+
+
+def check_terms(
+    *,
+    legal_basis: str,
+    purposes: Sequence[str],
+    items: Sequence[str],
+    from_at: datetime,
+    to_at: datetime,
+    quota: Mapping[str, Any] | None,
+) -> None:
+    """Raise ``RejectedError`` where the terms of a grant say too little, or something that the hub does not enforce yet."""
+    if quota is not None:
+        raise refused("a quota is refused until the hub counts it", "grant.quota", remedy="make the grant without a quota")
+    check_said(legal_basis, "the legal basis of a grant")
+    if not purposes and not items:
+        raise refused("a grant names at least one purpose or one item", "grant.no_purpose")
+    for purpose in purposes:
+        if not _PURPOSE.fullmatch(purpose):
+            raise refused(f"{purpose[:64]!r} is no purpose: expected a word such as accept_case", "grant.purpose")
+    for item in items:
+        check_code(item, "item")
+    if from_at.tzinfo is None or to_at.tzinfo is None:
+        raise refused("the instants of a grant need an offset", "grant.interval")
+    if to_at <= from_at:
+        raise refused("a grant must end after it begins", "grant.interval")
+
+
+def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Mapping[str, Any] | None) -> None:
+    """Raise ``RejectedError`` where a grant names a field that the contract does not have, or filters rows by a sealed one.
+
+    A row filter is ``{field: [value, …], …}``: a row is released where each field's value is one of those listed.
+    """
+    if not fields:
+        raise refused("a grant names at least one field", "grant.no_field")
+    here = {f.name: f for f in contract.fields}
+    for name in (*fields, *(row_filter or ())):
+        if name not in here:
+            close = get_close_matches(name, here, n=3)
+            near = f"; near it: {', '.join(close)}" if close else ""
+            raise refused(f"{contract.name} has no field {name[:64]!r}{near}", "grant.unknown_field")
+    if row_filter is None:
+        return
+    if not row_filter:
+        raise refused("an empty row filter says nothing", "grant.row_filter", remedy="leave it out for all rows")
+    for name, values in row_filter.items():
+        if here[name].personal:
+            raise refused(f"field {name} is sealed, so rows cannot be chosen by it", "grant.row_filter_sealed")
+        if not isinstance(values, list) or not values or not all(isinstance(v, str | int | bool) for v in values):
+            raise refused(f"the row filter on {name} must be a list of texts, whole numbers or booleans", "grant.row_filter")

@@ -1,0 +1,118 @@
+"""The snapshot of the registry that Airflow's DAG file reads instead of a database: ``dags.json``.
+
+Importing this is cheap: a DAG file does so at every parse.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.errors import DefectError, RejectedError
+
+if TYPE_CHECKING:
+    from catalog_registry.registry import Registry
+
+FORMAT: Final = 1
+SHRINK: Final = 0.1
+"""The share of resources that a new snapshot may lack of the last one."""
+
+
+def dags_snapshot(registry: Registry) -> list[dict[str, Any]]:
+    """Return what Airflow needs to know of each published resource, by name; equal registries give equal snapshots."""
+    return [
+        {
+            "name": resource.name,
+            "title": resource.title,
+            "schedule": resource.contract.schedule,
+            "source": resource.source.name,
+            "pool": f"onedoor_{resource.source.system}",
+            "department": resource.department,
+            "version": resource.version,
+            "personal": bool(resource.contract.personal),
+            "mode": "full" if resource.contract.cursor is None else "incremental",
+        }
+        for resource in registry.resources()
+        if resource.state == "published"
+    ]
+
+
+def write_dags_json(path: Path, rows: Sequence[Mapping[str, Any]], *, force: bool = False) -> bool:
+    """Replace the snapshot whole, or leave the last good one; False where it already said the same.
+
+    Raises:
+        RejectedError: more than ``SHRINK`` of the resources would be gone, and ``force`` is not given.
+    """
+    text = json.dumps({"format": FORMAT, "resources": rows}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    before = path.read_text("utf-8") if path.exists() else None
+    if before == text:
+        return False
+    was = {row["name"] for row in _resources(before)} if before is not None else set()
+    gone = was - {row["name"] for row in rows}
+    if len(gone) > SHRINK * len(was) and not force:
+        raise RejectedError(
+            f"{len(gone)} of {len(was)} resources would lose their DAGs, more than {SHRINK:.0%}: {', '.join(sorted(gone)[:5])}",
+            code="dags.shrank",
+            where=path.name,
+            remedy="if that is meant, write the snapshot with force; the last one stays until then",
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    _fsync_folder(path.parent)
+    return True
+
+
+def read_dags_json(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of the snapshot; none where there is no file yet.
+
+    Raises:
+        DefectError: the file is not one of this release's snapshots.
+    """
+    if not path.exists():
+        return []
+    document = _document(path.read_text("utf-8"))
+    if document is None:
+        raise DefectError(
+            "that is no snapshot of this release", code="dags.form", where=path.name, remedy="register any resource again"
+        )
+    return list(document["resources"])
+
+
+def refresh(registry: Registry, path: Path, *, force: bool = False) -> bool:
+    """Write the snapshot of what is registered now. Of two at once the later one has seen what both registered."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return write_dags_json(path, dags_snapshot(registry), force=force)
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    good = isinstance(document, dict) and document.get("format") == FORMAT and isinstance(document.get("resources"), list)
+    return document if good else None
+
+
+def _resources(text: str) -> list[dict[str, Any]]:
+    """Return a file's rows; none where it is no good, so that a good one takes its place."""
+    document = _document(text)
+    return [] if document is None else document["resources"]
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

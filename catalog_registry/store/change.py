@@ -1,0 +1,141 @@
+"""Transactions of the registry: reads, and changes that carry their events with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from catalog_registry.store.tables import Outbox, Version
+from schemas.clock import Clock
+from schemas.errors import DefectError, DeniedError, Fault, OneDoorError, RejectedError, TransientError
+from schemas.ids import new_id
+from schemas.resource import event_topic
+
+CHANNEL: Final = "onedoor_registry"
+"""PostgreSQL channel that tells of a change; the payload is the new version."""
+
+_CONNECT_S: Final = 10
+
+_BROKEN: Final[Mapping[str, str]] = {
+    "ck_principal_one_administrator": "one principal cannot be two of the three administrators (system, security, audit)",
+    "ck_principal_administrator_is_a_person": "a machine cannot be an administrator",
+    "ck_principal_roles_known": "there is no role of that name",
+    "uq_principal_name": "there is a principal of that name",
+    "uq_department_credit_code": "another department has that credit code",
+    "uq_resource_code": "another resource has that code",
+    "ck_grant__quota_not_yet_counted": "a quota is refused until the hub counts it",
+    "ck_grant__interval": "the grant must end after it begins",
+    "ck_source_url_without_password": "the URL of a source is kept without its password",
+}
+
+
+@dataclass
+class Change:
+    """An open change. What ``event`` is told is written with it, or neither is."""
+
+    session: Session
+    events: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def event(self, type_: str, subject: str, data: Mapping[str, Any]) -> None:
+        """Add an event ``onedoor.registry.<type_>`` about ``subject``. ``data`` is JSON and holds no personal value."""
+        self.events.append((f"onedoor.registry.{type_}", subject, data))
+
+
+class Database:
+    """The registry's database, with the hub's clock. Safe to share between threads; opened at the first use."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.clock = clock
+        self._engine: Engine = create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: psycopg.connect(url, connect_timeout=_CONNECT_S, application_name="onedoor registry"),
+            pool_size=2,
+            max_overflow=4,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Give a session for a few reads."""
+        with _told(), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Give a session for a write that is no change of the registry: no event, no new version."""
+        with _told(), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        """Give a change: one at a time in the whole hub, with its events, or nothing of it.
+
+        A change that adds no event is taken for none: the version stays.
+        """
+        with _told(), Session(self._engine) as session, session.begin():
+            version = session.scalars(select(Version).with_for_update()).one()
+            change = Change(session)
+            yield change
+            session.flush()
+            if not change.events:
+                return
+            version.value += 1
+            now = self.clock.now()
+            for type_, subject, data in change.events:
+                session.add(
+                    Outbox(
+                        id=new_id("e", now), at=now, topic=event_topic("registry"), key=subject, type=type_, payload=dict(data)
+                    )
+                )
+                session.flush()
+            session.execute(text("SELECT pg_notify(:channel, :version)"), {"channel": CHANNEL, "version": str(version.value)})
+
+    def version(self) -> int:
+        """Return the number that every change raises."""
+        with self.read() as session:
+            return session.scalars(select(Version.value)).one()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn the driver's errors into ours. Their details are dropped where they repeat a row."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _translated(error) from None
+    except PoolTimeoutError as error:
+        raise TransientError("the registry's connections are all in use", code="registry.busy", remedy="try again") from error
+
+
+def _translated(error: DBAPIError) -> OneDoorError:
+    cause = error.orig
+    if isinstance(cause, psycopg.errors.IntegrityError):
+        name = cause.diag.constraint_name or ""
+        return RejectedError(
+            _BROKEN.get(name, f"the registry refused it by its rule {name}"),
+            code="registry.rule",
+            where=name or None,
+            fault=Fault.CLIENT,
+        )
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return DeniedError(
+            "this process may read the registry, not change it", code="registry.privilege", remedy="use the database's owner"
+        )
+    if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+        return RejectedError("the database holds no hub of this release", code="store.not_migrated", remedy="run onedoor up")
+    if isinstance(cause, psycopg.OperationalError):
+        return TransientError("the hub's database cannot be reached", code="store.unreachable", remedy="see onedoor status")
+    return DefectError(f"the registry's database refused a statement: {type(cause).__name__}", code="registry.statement")

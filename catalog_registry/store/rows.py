@@ -1,0 +1,162 @@
+"""Finding rows by name, with near names told, and turning rows into records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import inspect, or_, select
+from sqlalchemy.orm import Session
+
+from catalog_registry.records import (
+    DepartmentRecord,
+    GrantRecord,
+    PrincipalKind,
+    PrincipalRecord,
+    Receiver,
+    ReceiverKind,
+    RegisteredResource,
+    SourceRecord,
+)
+from catalog_registry.store.tables import Base, Department, Grant, Principal, Resource, Source
+from schemas.errors import Fault, RejectedError
+from schemas.resource import ResourceName
+
+Row = TypeVar("Row", bound=Base)
+
+
+def known(session: Session, table: type[Row], key: str, what: str) -> Row:
+    """Return the row of a key.
+
+    Raises:
+        RejectedError: there is none; near keys are told.
+    """
+    row = session.get(table, key)
+    if row is None:
+        column = inspect(table).primary_key[0]
+        raise RejectedError(
+            f"there is no {what} {key[:64]!r}{near(key, session.scalars(select(column)))}",
+            code=f"{what}.unknown",
+            remedy=f"see onedoor {what} list" if what in ("source", "resource", "grant", "principal") else None,
+            fault=Fault.CLIENT,
+        )
+    return row
+
+
+def known_principal(session: Session, text: str) -> Principal:
+    """Return the principal of an id, a client id or a name. Raises ``RejectedError`` where there is none."""
+    query = select(Principal).where(or_(Principal.id == text, Principal.client_id == text, Principal.name == text))
+    rows = session.scalars(query).all()
+    if len(rows) != 1:
+        raise RejectedError(
+            f"there is no principal {text[:64]!r}{near(text, session.scalars(select(Principal.name)))}",
+            code="principal.unknown",
+            remedy="see onedoor principal list",
+            fault=Fault.CLIENT,
+        )
+    return rows[0]
+
+
+def no_cycle(session: Session, code: str, parent: str | None) -> None:
+    """Raise ``RejectedError`` where the parent is unknown, or is the department itself or below it."""
+    above = parent
+    while above is not None:
+        if above == code:
+            raise RejectedError(
+                f"department {parent} is below {code}, so it cannot be above it",
+                code="department.cycle",
+                where=code,
+                fault=Fault.CLIENT,
+            )
+        above = known(session, Department, above, "department").parent
+
+
+def near(text: str, names: Iterable[str]) -> str:
+    """Return ``; near it: a, b`` where there are near names, else nothing."""
+    close = get_close_matches(text, list(names), n=3)
+    return f"; near it: {', '.join(close)}" if close else ""
+
+
+def department_record(row: Department) -> DepartmentRecord:
+    """Return the record of a row."""
+    return DepartmentRecord(row.code, row.name, row.credit_code, row.parent)
+
+
+def source_record(row: Source, department: str, keys_dir: Path | None) -> SourceRecord:
+    """Return the record of a row; ``department`` is its system's."""
+    return SourceRecord(
+        name=row.name,
+        system=row.system,
+        department=department,
+        connector=row.connector,
+        url_shown=row.url,
+        secret_ref=row.secret_ref,
+        settings=dict(row.settings),
+        created_at=row.created_at,
+        keys_dir=keys_dir,
+    )
+
+
+def resource_record(row: Resource, source: SourceRecord, odcs: str) -> RegisteredResource:
+    """Return the record of a row that has a contract in force."""
+    return RegisteredResource(
+        name=ResourceName(row.name),
+        code=row.code,
+        title=row.title,
+        department=row.department,
+        state=row.state,
+        version=row.version or "",
+        source=source,
+        odcs=odcs,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+    )
+
+
+def grant_record(row: Grant) -> GrantRecord:
+    """Return the record of a row."""
+    receiver = next(
+        Receiver(kind, code)
+        for kind, code in (
+            (ReceiverKind.DEPARTMENT, row.receiver_department),
+            (ReceiverKind.SYSTEM, row.receiver_system),
+            (ReceiverKind.PRINCIPAL, row.receiver_principal),
+        )
+        if code is not None
+    )
+    return GrantRecord(
+        id=row.id,
+        receiver=receiver,
+        resource=ResourceName(row.resource),
+        fields=tuple(row.fields),
+        row_filter=row.row_filter,
+        purposes=tuple(row.purposes),
+        items=tuple(row.items),
+        legal_basis=row.legal_basis,
+        from_at=row.from_at,
+        to_at=row.to_at,
+        made_at=row.made_at,
+        made_by=row.made_by,
+        revoked_at=row.revoked_at,
+        revoked_by=row.revoked_by,
+        revoked_why=row.revoked_why,
+        version=row.version,
+    )
+
+
+def principal_record(row: Principal) -> PrincipalRecord:
+    """Return the record of a row."""
+    return PrincipalRecord(
+        id=row.id,
+        kind=PrincipalKind(row.kind),
+        name=row.name,
+        department=row.department,
+        system=row.system,
+        roles=tuple(row.roles),
+        client_id=row.client_id,
+        epoch=row.epoch,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )
