@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from schemas.errors import DefectError, RejectedError
 
 if TYPE_CHECKING:
-    from catalog_registry.registry import Registry
+    from catalog_registry.resources import Resources
 
 FORMAT: Final = 1
 SHRINK: Final = 0.1
 """The share of resources that a new snapshot may lack of the last one."""
 
 
-def dags_snapshot(registry: Registry) -> list[dict[str, Any]]:
+def dags_snapshot(registry: Resources) -> list[dict[str, Any]]:
     """Return what Airflow needs to know of each published resource, by name; equal registries give equal snapshots."""
     return [
         {
@@ -87,7 +87,7 @@ def read_dags_json(path: Path) -> list[dict[str, Any]]:
     return list(document["resources"])
 
 
-def refresh(registry: Registry, path: Path, *, force: bool = False) -> bool:
+def refresh(registry: Resources, path: Path, *, force: bool = False) -> bool:
     """Write the snapshot of what is registered now. Of two at once the later one has seen what both registered."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:

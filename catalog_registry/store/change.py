@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -56,7 +57,7 @@ class Database:
         self.clock = clock
         self._engine: Engine = create_engine(
             "postgresql+psycopg://",
-            creator=lambda: psycopg.connect(url, connect_timeout=_CONNECT_S, application_name="onedoor registry"),
+            creator=lambda: _connect(url),
             pool_size=2,
             max_overflow=4,
             pool_pre_ping=True,
@@ -107,6 +108,38 @@ class Database:
         """Return the number that every change raises."""
         with self.read() as session:
             return session.scalars(select(Version.value)).one()
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(url, connect_timeout=_CONNECT_S, application_name="onedoor registry")
+    connection.execute("SET TIME ZONE 'UTC'")
+    connection.commit()
+    return connection
+
+
+class Part:
+    """What each part of the registry holds.
+
+    Args:
+        url: libpq URL of the hub's database.
+        clock: the hub's clock.
+        keys_dir: where passwords of sources are kept; None: sources can be listed, not opened.
+        dags_json: the snapshot for Airflow, written whenever a resource is registered; None: not written.
+    """
+
+    def __init__(self, url: str, clock: Clock, *, keys_dir: Path | None = None, dags_json: Path | None = None) -> None:
+        self._database = Database(url, clock)
+        self._clock = clock
+        self._keys_dir = keys_dir
+        self._dags_json = dags_json
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._database.close()
+
+    def version(self) -> int:
+        """Return a number that every change raises; caches compare it."""
+        return self._database.version()
 
 
 @contextmanager

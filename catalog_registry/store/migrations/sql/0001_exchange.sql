@@ -188,3 +188,8 @@ CREATE TABLE trust.checkpoint (
     signature   bytea NOT NULL,
     key_id      text  NOT NULL
 );
+CREATE TABLE trust.sealed (                      -- how far checkpoints seal each chain, for the sealer; verifying trusts it not
+    chain       text PRIMARY KEY,
+    n           bigint NOT NULL,
+    checkpoint  bigint NOT NULL
+);

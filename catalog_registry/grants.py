@@ -1,0 +1,130 @@
+"""Grants: who may use which fields of what, for which purpose, how long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from catalog_registry.records import GrantRecord, Receiver, ReceiverKind
+from catalog_registry.resources import Resources
+from catalog_registry.rules import check_fields, check_said, check_terms, refused
+from catalog_registry.store.rows import grant_record, known
+from catalog_registry.store.tables import Department, Grant, Principal, System
+from schemas.ids import new_id
+
+
+class Grants(Resources):
+    """The grants. Without one there is no data."""
+
+    def make_grant(
+        self,
+        receiver: Receiver,
+        resource: str,
+        fields: Sequence[str],
+        *,
+        legal_basis: str,
+        from_at: datetime,
+        to_at: datetime,
+        by: str,
+        purposes: Iterable[str] = (),
+        items: Iterable[str] = (),
+        row_filter: Mapping[str, Any] | None = None,
+        quota: Mapping[str, Any] | None = None,
+    ) -> GrantRecord:
+        """Give a receiver the right to fields of a resource, for purposes or items, in an interval; return the grant.
+
+        Args:
+            receiver: who may use it.
+            resource: name of a registered resource.
+            fields: names of the contract's fields.
+            legal_basis: the law or document that allows it.
+            from_at: first instant of the grant.
+            to_at: first instant after it.
+            by: id of the principal, or who else made it.
+            purposes: what it may be used for, words such as ``accept_case``; none: not limited to purposes.
+            items: codes of the service items it may be used for; none: not limited to items.
+            row_filter: ``{field: [value, …], …}``; None: all rows.
+            quota: refused until the hub counts it.
+
+        Raises:
+            RejectedError: the receiver or the resource is unknown, a field is not in the contract, there is no purpose and no
+                item, no legal basis, the interval is empty, the row filter is on a sealed field, or a quota is asked for.
+        """
+        purposes, items = tuple(dict.fromkeys(purposes)), tuple(dict.fromkeys(items))
+        check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at, quota=quota)
+        contract = self.resource(resource).contract
+        check_fields(contract, fields, row_filter)
+        now = self._clock.now()
+        with self._database.change() as change:
+            _check_receiver(change.session, receiver)
+            row = Grant(
+                id=new_id("g", now),
+                receiver_department=receiver.code if receiver.kind is ReceiverKind.DEPARTMENT else None,
+                receiver_system=receiver.code if receiver.kind is ReceiverKind.SYSTEM else None,
+                receiver_principal=receiver.code if receiver.kind is ReceiverKind.PRINCIPAL else None,
+                resource=contract.name,
+                fields=list(dict.fromkeys(fields)),
+                row_filter=dict(row_filter) if row_filter is not None else None,
+                purposes=list(purposes),
+                items=list(items),
+                legal_basis=legal_basis.strip(),
+                from_at=from_at,
+                to_at=to_at,
+                quota=None,
+                made_at=now,
+                made_by=by,
+                version=1,
+            )
+            change.session.add(row)
+            change.event("grant.made", row.id, {"receiver": str(receiver), "resource": contract.name, "fields": row.fields})
+            change.session.flush()
+            return grant_record(row)
+
+    def revoke_grant(self, grant: str, *, by: str, why: str) -> GrantRecord:
+        """End a grant now; return it. A grant that was revoked before stays as it was.
+
+        Raises:
+            RejectedError: there is none of that id, or no reason is given.
+        """
+        check_said(why, "the reason of a revocation")
+        with self._database.change() as change:
+            row = known(change.session, Grant, grant, "grant")
+            if row.revoked_at is None:
+                row.revoked_at, row.revoked_by, row.revoked_why = self._clock.now(), by, why.strip()
+                row.version += 1
+                change.event("grant.revoked", row.id, {"resource": row.resource})
+            return grant_record(row)
+
+    def grant(self, grant: str) -> GrantRecord:
+        """Return a grant. Raises ``RejectedError`` where there is none of that id."""
+        with self._database.read() as session:
+            return grant_record(known(session, Grant, grant, "grant"))
+
+    def grants(self, *, resource: str | None = None, receiver: Receiver | None = None) -> list[GrantRecord]:
+        """Return grants by id, ended ones too: all, or those of a resource or a receiver."""
+        query = select(Grant).order_by(Grant.id)
+        if resource is not None:
+            query = query.where(Grant.resource == resource)
+        if receiver is not None:
+            column = {
+                ReceiverKind.DEPARTMENT: Grant.receiver_department,
+                ReceiverKind.SYSTEM: Grant.receiver_system,
+                ReceiverKind.PRINCIPAL: Grant.receiver_principal,
+            }[receiver.kind]
+            query = query.where(column == receiver.code)
+        with self._database.read() as session:
+            return [grant_record(row) for row in session.scalars(query)]
+
+
+def _check_receiver(session: Session, receiver: Receiver) -> None:
+    """Raise ``RejectedError`` where there is no such receiver, or it is a revoked principal."""
+    if receiver.kind is ReceiverKind.DEPARTMENT:
+        known(session, Department, receiver.code, "department")
+    elif receiver.kind is ReceiverKind.SYSTEM:
+        known(session, System, receiver.code, "system")
+    elif known(session, Principal, receiver.code, "principal").revoked_at is not None:
+        raise refused("the principal is revoked", "grant.revoked_receiver", where=receiver.code)
