@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 
 from schemas.canonical import text_column
 from schemas.clock import CHINA
+from schemas.columns import used_bytes
 from schemas.contract import Field, LogicalType
 from schemas.errors import Fault, RejectedError
-from schemas.normalise import is_ascii, repair, used_bytes
+from schemas.normalise import repair
 from schemas.types import arrow_type
 
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.codes import citizen_id_18
+from schemas.columns import is_ascii
 from schemas.contract import Normalise
 
 FOREVER_WORDS: Final = ("长期", "永久", "长期有效", "永久有效")
@@ -31,21 +31,6 @@ def repair(column: pa.Array, rules: Collection[Normalise]) -> pa.Array:
         if rule in rules:
             column = mend(column)
     return column
-
-
-def used_bytes(column: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return the bytes of a string or binary column's values as one array, without a copy; a sliced column's own part only."""
-    _, offsets, data = column.buffers()
-    if offsets is None or data is None or len(column) == 0:
-        return np.empty(0, np.uint8)
-    ends = np.frombuffer(offsets, np.int32)[[column.offset, column.offset + len(column)]]
-    return np.frombuffer(data, np.uint8)[ends[0] : ends[1]]
-
-
-def is_ascii(column: pa.Array) -> bool:
-    """Whether every value of a string column is ASCII."""
-    raw = used_bytes(column)
-    return raw.size == 0 or int(raw.max()) < 0x80
 
 
 def mend_some(column: pa.Array, found: pa.Array, mend: Callable[[str], str | None]) -> pa.Array:
