@@ -91,12 +91,12 @@ def open_rows(
         blob, key_id = row["_sealed"], row["_key_id"]
         where = f"{contract.name} row {position}"
         if not isinstance(blob, bytes) or not isinstance(key_id, str):
-            raise _broken("a row without its sealed part", where)
+            raise broken("a row without its sealed part", where)
         key_texts = [_key_text(f, row[name]) for f, name in zip(key_fields, names, strict=True)]
         bound = _UNIT.join((contract.name.encode(), canonical_key(key_texts), key_id.encode()))
         texts = _open(blob, bound, _key(keys, key_id, where), where).decode().split(SEPARATOR)
         if len(texts) != len(contract.personal):
-            raise _broken("a sealed row that holds another number of fields than the contract", where)
+            raise broken("a sealed row that holds another number of fields than the contract", where)
         opened.append({name: value_of(kind, texts[i]) for i, name, kind in places})
     return opened
 
@@ -220,9 +220,9 @@ def open_chunk(envelope: Envelope, keys: KeyRing, where: str = "a sealed message
     attributes = dict(envelope.attributes)
     claimed = attributes.pop("contenthash", None)
     if claimed is None or attributes.get("datacontenttype") != SEALED or not {"keyid", "sealedtype"} <= attributes.keys():
-        raise _broken("a message that is not in the sealed form", where)
+        raise broken("a message that is not in the sealed form", where)
     if not keys.content_matches(envelope.data, claimed):
-        raise _broken("a sealed message whose content and contenthash differ", where)
+        raise broken("a sealed message whose content and contenthash differ", where)
     return _open(envelope.data, _canonical_json(attributes), _key(keys, attributes["keyid"], where), where)
 
 
@@ -236,11 +236,11 @@ def _seal(data: bytes, bound: bytes, key: DataKey, random: NonceSource) -> bytes
 
 def _open(blob: bytes, bound: bytes, key: DataKey, where: str) -> bytes:
     if blob[:1] != VERSION:
-        raise _broken("a sealed blob of an unknown version", where)
+        raise broken("a sealed blob of an unknown version", where)
     try:
         return key.cipher.decrypt(blob[1:_HEAD], memoryview(blob)[_HEAD:], bound)
     except (InvalidTag, ValueError):  # ValueError: cut below the length of a tag
-        raise _broken("a sealed blob that does not open: it was altered, or stands in another place", where) from None
+        raise broken("a sealed blob that does not open: it was altered, or stands in another place", where) from None
 
 
 def _key(keys: KeyRing, key_id: str, where: str) -> DataKey:
@@ -249,10 +249,11 @@ def _key(keys: KeyRing, key_id: str, where: str) -> DataKey:
     except DefectError as error:
         if error.code != "keys.unknown":
             raise
-        raise _broken("a sealed blob that names a key which is not there", where) from error
+        raise broken("a sealed blob that names a key which is not there", where) from error
 
 
-def _broken(message: str, where: str) -> DefectError:
+def broken(message: str, where: str) -> DefectError:
+    """Return the error that says that something sealed was altered or stands in another place."""
     return DefectError(
         message,
         code="seal.broken",

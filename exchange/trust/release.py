@@ -1,0 +1,123 @@
+"""The only way out: stored rows become released rows under a grant that is in force now."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final
+
+import pyarrow as pa
+
+from exchange.trust.grant import Grant, Reason, ended
+from exchange.trust.keyring import KeyRing
+from exchange.trust.plain import Value
+from exchange.trust.seal import broken, open_rows
+from schemas.batch import ReleasedRows, StoredRows
+from schemas.canonical import text_column
+from schemas.contract import DataContract, Field
+from schemas.errors import DefectError, DeniedError
+from schemas.landed import lookup_column, lookup_fields
+from schemas.types import arrow_type
+
+_ENDED: Final = {
+    Reason.REVOKED: ("grant.revoked", "the grant was revoked"),
+    Reason.NOT_YET: ("grant.not_yet", "the grant has not begun"),
+    Reason.EXPIRED: ("grant.expired", "the grant has ended"),
+}
+
+
+def release(
+    rows: StoredRows, grant: Grant, now: datetime, keys: KeyRing, *, fields: Collection[str] | None = None
+) -> ReleasedRows:
+    """Return the granted fields of the rows that the grant's row filter lets through, in row order.
+
+    Sealed fields are opened only where one of them is released. Called for every answer and every batch of a stream, so a
+    grant that ends or is revoked stops the stream.
+
+    Args:
+        rows: as the store holds them: clear columns, and for sealed fields the landed key, ``_sealed`` and ``_key_id``.
+        grant: the grant as it is now.
+        now: the instant of the release.
+        keys: the key ring.
+        fields: fewer fields than the grant has; None: all of them that the contract has.
+
+    Raises:
+        DeniedError: the grant is not in force, is for another resource, or does not have one of ``fields``.
+        DefectError: a sealed part does not open, or is not that of the row's keyed hash (``seal.broken``); a column that is
+            needed was not read (``release.column``).
+    """
+    contract = rows.contract
+    if (end := ended(grant, now)) is not None:
+        code, message = _ENDED[end]
+        raise DeniedError(message, code=code, where=f"grant {grant.id}")
+    if grant.resource != contract.name:
+        raise DeniedError(f"the grant is not for {contract.name}", code="grant.resource", where=f"grant {grant.id}")
+    if fields is not None and not set(fields) <= set(grant.fields):
+        raise DeniedError("a field was asked for that the grant does not have", code="grant.fields", where=f"grant {grant.id}")
+    wanted = grant.fields if fields is None else fields
+    released = tuple(f for f in contract.fields if f.name in wanted)
+    through = [row for row in rows.rows if _passes(row, grant, contract)]
+    personal = tuple(f for f in released if f.personal)
+    opened: list[dict[str, Value]] = [{} for _ in through]
+    if personal and through:
+        checked = tuple(f for f in lookup_fields(contract) if lookup_column(f) in through[0])
+        opened = open_rows(contract, through, keys, (*personal, *checked))
+        for position, (row, values) in enumerate(zip(through, opened, strict=True)):
+            _refuse_other_holder(row, values, checked, contract, keys, position)
+    return ReleasedRows(
+        contract,
+        grant.id,
+        [
+            {f.name: values[f.name] if f.personal else _column(row, f, contract) for f in released}
+            for row, values in zip(through, opened, strict=True)
+        ],
+    )
+
+
+def _passes(row: Mapping[str, object], grant: Grant, contract: DataContract) -> bool:
+    if grant.row_filter is None:
+        return True
+    for name, allowed in grant.row_filter.items():
+        field = next((f for f in contract.clear if f.name == name), None)
+        if field is None or not isinstance(allowed, Collection) or isinstance(allowed, str):
+            return False  # a filter that cannot be kept lets nothing through
+        value = _column(row, field, contract)
+        if not any(type(value) is type(one) and value == one for one in allowed):  # True is not 1 here
+            return False
+    return True
+
+
+def _column(row: Mapping[str, object], field: Field, contract: DataContract) -> object:
+    try:
+        return row[field.name]
+    except KeyError:
+        raise DefectError(
+            "a column that the grant releases or filters by was not read from the store",
+            code="release.column",
+            where=f"{contract.name}.{field.name}",
+        ) from None
+
+
+def _refuse_other_holder(
+    row: Mapping[str, object],
+    values: Mapping[str, Value],
+    checked: tuple[Field, ...],
+    contract: DataContract,
+    keys: KeyRing,
+    position: int,
+) -> None:
+    """Rows are found by keyed hash: one that was exchanged would show one person's row as another's."""
+    for field in checked:
+        stored, value = row[lookup_column(field)], values[field.name]
+        made = None if value is None else keys.lookup_hash(contract.name, field.name, _text(field, value))
+        same = stored is made if made is None or not isinstance(stored, bytes) else hmac.compare_digest(stored, made)
+        if not same:
+            raise broken("a row whose keyed hash is not that of its sealed part", f"{contract.name} row {position}")
+
+
+def _text(field: Field, value: Value) -> str:
+    if isinstance(value, str):
+        return value
+    text: str = text_column(pa.array([value], arrow_type(field)))[0].as_py()
+    return text
