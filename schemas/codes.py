@@ -189,6 +189,11 @@ def _credit_rows(rows: Bytes) -> Flags:
     return flags
 
 
+def _holder_rows(rows: Bytes) -> Flags:
+    flags: Flags = _citizen_rows(rows) | _credit_rows(rows)
+    return flags
+
+
 def _organisation_column(values: pa.Array) -> pa.Array:
     return _nine(pc.replace_substring_regex(values, "^(.{8})-(.)$", r"\1\2"))
 
@@ -246,6 +251,7 @@ CODES: Final[Mapping[str, CodeRule]] = MappingProxyType(
         (
             _rule("citizen_id", "citizen id 公民身份号码", citizen_id, _fixed(18, _citizen_rows)),
             _rule("credit_code", "unified social credit code 统一社会信用代码", credit_code, _eighteen),
+            _rule("holder_number", "citizen id or credit code 证件号码", holder_number, _fixed(18, _holder_rows)),
             _rule("organisation_code", "organisation code 组织机构代码", organisation_code, _organisation_column),
             _rule("licence_identifier", "e-licence identifier 电子证照标识", licence_identifier, _licence_column),
             _rule("division_code", "division code 行政区划代码", division_code, _form(_DIVISION_FORM.pattern)),
