@@ -55,3 +55,13 @@ def first_position(positions: Positions, topic: Topic, place: TopicPartition) ->
         raise
     except DefectError as error:
         raise PartitionError(error.message, place, code=error.code, remedy=error.remedy) from error
+
+
+def other_partitions(topic: str, found: int, expected: int) -> DefectError:
+    """Return the error of a topic that has another number of partitions."""
+    return DefectError(
+        f"the topic has {found} partitions, {expected} were expected",
+        code="bus.partitions",
+        where=topic,
+        remedy="the number of partitions of a topic is fixed: use the one it has",
+    )

@@ -24,7 +24,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from exchange.bus.api import Capabilities, Connection, Lag, Message, Positions, Received, Topic, TopicPartition
-from exchange.bus.faults import check_sizes, first_position, no_topic, out_of_range, topic_recreated
+from exchange.bus.faults import check_sizes, first_position, no_topic, other_partitions, out_of_range, topic_recreated
 from exchange.bus.share import quotas
 from schemas.clock import Clock, SystemClock
 from schemas.errors import DefectError, TransientError
@@ -214,12 +214,7 @@ class PostgresBus:
                     connection.execute("UPDATE bus.lease SET position = 0 WHERE topic = %s", (name,))
             found = self.topic(name)
         if found is None or found.partitions != partitions:
-            raise DefectError(
-                f"the topic has {found.partitions if found else 'no'} partitions, {partitions} were expected",
-                code="bus.partitions",
-                where=name,
-                remedy="the number of partitions of a topic is fixed: use the one it has",
-            )
+            raise other_partitions(name, found.partitions if found else 0, partitions)
         return found
 
     def topic(self, name: str) -> Topic | None:
@@ -587,23 +582,23 @@ class PostgresSubscription:
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             states = _state(cursor, sorted({place.topic for place in wanted}))
             for place in wanted[start:] + wanted[:start]:
-                held, state = self._held[place], states.get(place)
-                position = self._position(place, held, state)
+                state = states.get(place)
                 if state is None:
-                    continue
+                    raise topic_recreated(place)
+                position = self._position(place, self._held[place], state)
                 _check_range(place, position, state)
                 if position == state.next or (received and left <= 0):
                     continue
                 batch = _fetch(cursor, place, state.topic, position, _FETCH_ROWS, left, one=not received)
-                if batch:
-                    held.next = batch[-1].offset + 1
-                    left -= sum(len(m.value) for m in batch)
-                    received += batch
+                left -= sum(len(m.value) for m in batch)
+                received += batch
+        for message in received:  # only now: what fails above loses nothing
+            self._held[message.place].next = message.offset + 1
         return received
 
-    def _position(self, place: TopicPartition, held: _Held, state: _State | None) -> int:
+    def _position(self, place: TopicPartition, held: _Held, state: _State) -> int:
         """Return the next offset of a partition held, asked of ``Positions`` the first time."""
-        if state is None or (held.topic is not None and held.topic.id != state.topic.id):
+        if held.topic is not None and held.topic.id != state.topic.id:
             raise topic_recreated(place)
         if held.topic is None or held.next is None:
             held.next = first_position(self._positions, state.topic, place)
