@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     ledger_publish: Path | None = Field(None, description="a folder outside the database for signed checkpoints; default under home")
     checkpoint_s: float = Field(10.0, gt=0, description="seconds between two checkpoints of the ledger, at most")
     lease_s: float = Field(10.0, gt=0, description="seconds after which a dead member's work goes to another")
+    bus_keep_days: int = Field(7, ge=1, description="days that the PostgreSQL bus keeps messages; on Kafka the topic's retention says so")
     token_ttl_s: int = Field(300, ge=10, le=300, description="seconds that an access token lives")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs say")
 
@@ -79,6 +80,11 @@ class Settings(BaseSettings):
     def logs_dir(self) -> Path:
         """Where logs are."""
         return self.home / "logs"
+
+    @property
+    def dags_file(self) -> Path:
+        """The registry's snapshot that the DAG factory reads, and nothing else."""
+        return self.home / "dags.json"
 
     @property
     def docs_dir(self) -> Path:

@@ -22,11 +22,13 @@ from psycopg import sql
 from console.local import postgres as embedded
 from console.local.ports import choose
 from exchange.settings import Settings
+from exchange.trust.keyfiles import create_keys
 from schemas.clock import FakeClock
 
 NOT_RUN = "not run here: "
 _SHARED = "ONEDOOR_TEST_SHARED"
 _OWNER = "hub_owner"
+_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -97,20 +99,10 @@ def _once(name: str) -> Iterator[Path]:
 def pg_cluster() -> embedded.Cluster:
     """An embedded PostgreSQL 18, one for all workers; fsync is off, a test that kills a server makes its own."""
     with _once("postgres") as state:
-        if state.exists():
-            known = json.loads(state.read_text())
-        else:
-            known = {"port": choose(), "password": embedded.new_password()}
+        known = json.loads(state.read_text()) if state.exists() else {"port": choose(), "password": embedded.new_password()}
         cluster = embedded.Cluster(state.parent / "postgres", known["port"], known["password"])
         embedded.create(cluster.data, password=cluster.password)
-        embedded.start(
-            cluster,
-            fsync="off",
-            synchronous_commit="off",
-            full_page_writes="off",
-            shared_buffers="128MB",
-            max_slot_wal_keep_size="1GB",
-        )
+        embedded.start(cluster, settings=_FAST)
         state.write_text(json.dumps(known))
     return cluster
 
@@ -205,13 +197,7 @@ def settings(hub_db: str, tmp_path: Path) -> Settings:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     made = Settings(home=home, database_url=hub_db, api_database_url=hub_db)
-    made.keys_dir.mkdir(mode=0o700)
-    if find_spec("exchange.trust.keyring"):
-        from exchange.trust import keyring
-
-        generate = getattr(keyring, "generate", None)
-        if generate is not None:
-            generate(made.keys_dir)
+    create_keys(made.keys_dir)
     return made
 
 

@@ -20,7 +20,7 @@ from exchange.store import quarantine, tables
 from exchange.store.database import Connection
 from exchange.store.runs import Run, get_run
 from exchange.trust.keyring import KeyRing
-from quality.checks import SetRule, set_rules
+from quality.checks import DUPLICATE_KEY, SetRule, set_rules
 from quality.gate import verdict
 from schemas.canonical import MODULUS
 from schemas.contract import DataContract
@@ -101,7 +101,7 @@ def close_run(
                 "INSERT INTO exchange.set_rule_finding (run, rule, rows) VALUES (%s, %s, %s)", [run.id, rule, rows]
             )
         connection.execute(
-            """UPDATE exchange.run SET state = 'proved', read_is_landed = true, ended_at = %s, rows_set_aside = %s, rows_inserted = %s,
+            """UPDATE exchange.run SET state = 'proved', read_is_landed = true, error = NULL, ended_at = %s, rows_set_aside = %s, rows_inserted = %s,
                  rows_changed = %s, rows_unchanged = %s, rows_deleted = %s,
                  report = jsonb_set(report, '{stages}', coalesce(report->'stages', '[]'::jsonb) || %s::jsonb)
                WHERE id = %s""",
@@ -152,49 +152,49 @@ def _apply_set_rules(
     except psycopg.errors.UniqueViolation:
         keyed = False
     for rule in set_rules(contract):
-        if rule.name == "duplicate_key":
-            rows = 0 if keyed else _set_aside_duplicates(connection, contract, run, keys, now)
+        if rule.rule == DUPLICATE_KEY:
+            rows = 0 if keyed else _set_aside_duplicates(connection, contract, run, rule, keys, now)
         else:
             rows = _set_aside_orphans(connection, contract, run, rule, keys, now)
         if rows:
-            found[rule.name] = found.get(rule.name, 0) + rows
+            found[rule.rule] = found.get(rule.rule, 0) + rows
     if not keyed:
         tables.add_key(connection, contract, tables.staging(run.id))
     return True, found
 
 
-def _set_aside_duplicates(connection: Connection, contract: DataContract, run: Run, keys: KeyRing, now: datetime) -> int:
+def _set_aside_duplicates(connection: Connection, contract: DataContract, run: Run, rule: SetRule, keys: KeyRing, now: datetime) -> int:
     key = sql.SQL(", ").join(sql.Identifier(name) for name in key_columns(contract))
     statement = sql.SQL("DELETE FROM {0} WHERE ({1}) IN (SELECT {1} FROM {0} GROUP BY {1} HAVING count(*) > 1) RETURNING *").format(
         tables.staging(run.id), key
     )
-    reason = "the key stands on more than one row 主键重复"
-    return _move(connection, statement, contract, run, "duplicate_key", None, reason, keys, now)
+    return _move(connection, statement, contract, run, rule, None, keys, now)
 
 
 def _set_aside_orphans(connection: Connection, contract: DataContract, run: Run, rule: SetRule, keys: KeyRing, now: datetime) -> int:
-    assert rule.field is not None and rule.resource is not None and rule.referenced_field is not None
+    (field,) = rule.fields
+    if rule.resource is None or rule.referenced is None:
+        raise DefectError(f"rule {rule.rule} of {field} names no parent", code="store.rule", where=f"resource {contract.name}")
     parents = [sql.Identifier("store", rule.resource)]
     if rule.resource == contract.name:
         parents = [tables.staging(run.id)] if run.mode == "full" else [tables.staging(run.id), tables.serving(contract)]
     parents = [table for table in parents if tables.exists(connection, table)]
     if not parents:
         raise TransientError(
-            f"{rule.field} must stand in {rule.resource}.{rule.referenced_field}, and {rule.resource} has not been collected yet",
+            f"{field} must stand in {rule.resource}.{rule.referenced}, and {rule.resource} has not been collected yet",
             code="store.reference_missing",
             where=f"run {run.id}",
             remedy=f"collect {rule.resource} first",
         )
     missing = sql.SQL(" AND ").join(
-        sql.SQL("NOT EXISTS (SELECT 1 FROM {} p WHERE p.{} = s.{})").format(table, sql.Identifier(rule.referenced_field), sql.Identifier(rule.field))
+        sql.SQL("NOT EXISTS (SELECT 1 FROM {} p WHERE p.{} = s.{})").format(table, sql.Identifier(rule.referenced), sql.Identifier(field))
         for table in parents
     )
     statement = sql.SQL("DELETE FROM {} s WHERE s.{} IS NOT NULL AND {} RETURNING *").format(
-        tables.staging(run.id), sql.Identifier(rule.field), missing
+        tables.staging(run.id), sql.Identifier(field), missing
     )
-    reason = f"no such {rule.referenced_field} in {rule.resource} 引用不存在"
     total = 0
-    while rows := _move(connection, statement, contract, run, rule.name, rule.field, reason, keys, now):
+    while rows := _move(connection, statement, contract, run, rule, field, keys, now):
         total += rows
         if rule.resource != contract.name:
             break
@@ -206,16 +206,15 @@ def _move(
     statement: sql.Composed,
     contract: DataContract,
     run: Run,
-    rule: str,
+    rule: SetRule,
     field: str | None,
-    reason: str,
     keys: KeyRing,
     now: datetime,
 ) -> int:
     cursor = connection.execute(statement)
     names = [column.name for column in cursor.description or ()]
     moved = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    finding: Mapping[str, Any] = {"field": field, "rule": rule, "reason": reason}
+    finding: Mapping[str, Any] = {"field": field, "rule": rule.rule, "reason": rule.reason}
     return quarantine.add(
         connection, contract, run.id, None, (quarantine.SetAside(row, [finding]) for row in moved), keys, now
     )

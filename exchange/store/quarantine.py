@@ -17,9 +17,11 @@ from exchange.store.database import Connection
 from exchange.trust.keyring import KeyRing
 from exchange.trust.seal import open_value, seal_value
 from schemas.batch import Rejects
-from schemas.contract import DataContract, Field
+from schemas.canonical import SEPARATOR
+from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
 from schemas.ids import new_id
+from schemas.landed import lookup_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +61,32 @@ def add(
     ) as copy:
         for item in rows:
             ident = new_id("q", now)
-            key_id, sealed = seal_value(
-                json.dumps(dict(item.row), default=_plain, ensure_ascii=False).encode(), contract.name, ident.encode(), keys, now
-            )
-            copy.write_row(
-                (ident, contract.name, run, chunk, row_key(contract.key, item.row, keys), Jsonb(list(item.findings)), sealed, key_id, now)
-            )
+            plain = json.dumps(dict(item.row), default=_plain, ensure_ascii=False).encode()
+            sealed = seal_value(plain, contract.name, ident, keys, now)
+            name = row_key(contract, item.row, keys)
+            copy.write_row((ident, contract.name, run, chunk, name, Jsonb(list(item.findings)), sealed.blob, sealed.key_id, now))
             count += 1
     return count
 
 
-def row_key(key: Sequence[Field], row: Mapping[str, Any], keys: KeyRing) -> str | None:
-    """Return how a person may name a row: its key, or a pseudonym where part of the key is personal, or None without a key."""
-    texts = [_plain(row[f.name]) if row.get(f.name) is not None else None for f in key if f.name in row]
-    if not key or len(texts) < len(key) or all(t is None for t in texts):
-        return None
-    text = "/".join("" if t is None else str(t) for t in texts)
-    return keys.pseudonym(text) if any(f.personal for f in key) else text
+def row_key(contract: DataContract, row: Mapping[str, Any], keys: KeyRing) -> str | None:
+    """Return how a person may name a row: its key, a pseudonym where part of the key is personal, None where it has no key.
+
+    A row that never got as far as the landed form is named as it would have been there.
+    """
+    parts = []
+    for f in contract.key:
+        landed = lookup_column(f) if f.personal else f.name
+        value = row.get(landed, row.get(f.name))
+        if value is None:
+            return None
+        if f.personal and landed not in row:
+            value = keys.lookup_hash(contract.name, f.name, str(value))
+        parts.append(str(_plain(value)))
+    text = SEPARATOR.join(parts)
+    if any(f.personal for f in contract.key):
+        return keys.pseudonym(f"{contract.name}{SEPARATOR}{text}")
+    return text.replace(SEPARATOR, "/") if parts else None
 
 
 def listed(
@@ -115,7 +126,7 @@ def shown(connection: Connection, ident: str) -> dict[str, Any]:
 
 def revealed(found: Mapping[str, Any], keys: KeyRing) -> dict[str, Any]:
     """Open a quarantined row. The caller has recorded who looks and why."""
-    row: dict[str, Any] = json.loads(open_value(found["row_sealed"], found["resource"], found["id"].encode(), found["key_id"], keys))
+    row: dict[str, Any] = json.loads(open_value(found["row_sealed"], found["key_id"], found["resource"], found["id"], keys))
     return row
 
 

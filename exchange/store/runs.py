@@ -154,3 +154,10 @@ def add_stage(connection: Connection, run: str, stage: Mapping[str, Any]) -> Non
         "UPDATE exchange.run SET report = jsonb_set(report, '{stages}', coalesce(report->'stages', '[]'::jsonb) || %s::jsonb) WHERE id = %s",
         [json.dumps([dict(stage)]), run],
     )
+
+
+def set_waiting(connection: Connection, run: str, error: OneDoorError) -> None:
+    """Note what a collected run waits for, so that a person can see it."""
+    connection.execute(
+        "UPDATE exchange.run SET error = %s WHERE id = %s AND state = 'collected'", [Jsonb(error_json(error)), run]
+    )

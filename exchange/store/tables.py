@@ -33,7 +33,7 @@ def create_staging(connection: Connection, contract: DataContract, run: str) -> 
     It is logged: an unlogged table is emptied by a crash of PostgreSQL while positions stay.
     """
     columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))  # type: ignore[arg-type]
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
         for name, kind in landed_sql(contract)
         if name not in ("_run", "_as_of")
     )
@@ -47,7 +47,7 @@ def create_serving(connection: Connection, contract: DataContract) -> None:
     if exists(connection, serving(contract)):
         return
     columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))  # type: ignore[arg-type]
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
         for name, kind in landed_sql(contract)
     )
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(serving(contract), columns))

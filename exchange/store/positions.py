@@ -1,0 +1,45 @@
+"""Where a consumer is in each partition: kept beside the rows it wrote, so that both are committed or neither is."""
+
+from __future__ import annotations
+
+from exchange.bus.api import Positions, Topic
+from exchange.store.database import Connection, connect, translated
+from schemas.errors import DefectError
+
+
+def positions(url: str, consumer: str) -> Positions:
+    """Return the callback that tells a subscription where to start: the saved position, 0 for a partition never read.
+
+    It opens a connection for each call: it is called when a partition is assigned, from whatever thread the bus uses.
+    """
+
+    def position(topic: Topic, partition: int) -> int:
+        with translated(), connect(url, name="onedoor-positions") as connection:
+            connection.execute(
+                """INSERT INTO exchange.position (consumer, topic, topic_id, partition, next) VALUES (%s, %s, %s, %s, 0)
+                   ON CONFLICT DO NOTHING""",
+                [consumer, topic.name, topic.id, partition],
+            )
+            row = connection.execute(
+                "SELECT topic_id, next FROM exchange.position WHERE consumer = %s AND topic = %s AND partition = %s",
+                [consumer, topic.name, partition],
+            ).fetchone()
+        if row is None or row[0] != topic.id:
+            raise DefectError(
+                "the topic was made again since this position was saved",
+                code="bus.topic_recreated",
+                where=f"{topic.name}[{partition}]",
+                remedy="set the position with `onedoor bus replay`, and collect in full",
+            )
+        return int(row[1])
+
+    return position
+
+
+def advance(connection: Connection, consumer: str, topic: str, partition: int, *, expected: int, to: int) -> bool:
+    """Move a position in the caller's transaction; False where it is not where it was expected: another member was ahead."""
+    cursor = connection.execute(
+        "UPDATE exchange.position SET next = %s WHERE consumer = %s AND topic = %s AND partition = %s AND next = %s",
+        [to, consumer, topic, partition, expected],
+    )
+    return cursor.rowcount == 1

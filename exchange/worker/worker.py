@@ -1,0 +1,257 @@
+"""The worker: lands what the bus carries, closes runs, and does the duties that one worker at a time holds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from exchange.bootstrap import Hub
+from exchange.bus.api import Subscription
+from exchange.collect.collect import publish_spooled
+from exchange.store import runs, tables
+from exchange.store.close import close_run, is_complete
+from exchange.store.database import Connection, translated
+from exchange.store.land import CONSUMER, Lander
+from exchange.store.positions import positions
+from exchange.store.runs import Run
+from exchange.worker.duties import hold
+from exchange.worker.outbox import publish_outbox, run_event
+from schemas.contract import DataContract
+from schemas.errors import OneDoorError, TransientError
+from schemas.resource import data_topic
+
+POLL_S: Final = 0.5
+LOOK_S: Final = 1.0
+RETRY_S: Final = 1.0
+
+
+@dataclass
+class Worker:
+    """One worker process: four threads, each with connections of its own, each going on after a transient error."""
+
+    hub: Hub
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _close_now: threading.Event = field(default_factory=threading.Event)
+    _refused_topics: set[str] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Work until ``stopping`` is set."""
+        threads = [
+            threading.Thread(target=self._going_on, args=(what,), name=what.__name__.strip("_"))
+            for what in (self._land, self._close, self._duties, self._reports)
+        ]
+        self.hub.log.info("worker started", worker=self.name)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.hub.log.info("worker stopped", worker=self.name)
+
+    def stop(self) -> None:
+        """Ask all threads to end after what they are doing."""
+        self.stopping.set()
+        self._close_now.set()
+
+    def _going_on(self, what: Callable[[], None]) -> None:
+        while not self.stopping.is_set():
+            try:
+                with translated():
+                    what()
+            except OneDoorError as error:
+                self.hub.log.error("worker held up", worker=self.name, what=what.__name__.strip("_"), **runs.error_json(error))
+            except Exception as error:  # the process boundary: a duty's defect must not end the others; no message, it may hold a row
+                self.hub.log.critical("worker defect", worker=self.name, what=what.__name__.strip("_"), error=type(error).__name__, at=_place(error))
+            self.stopping.wait(RETRY_S)
+
+    # Landing ----------------------------------------------------------------------------------------------------------
+
+    def _land(self) -> None:
+        hub = self.hub
+        with hub.connect() as connection:
+            lander = Lander(connection, hub.bus, hub.keys, hub.clock, self._contract_of, lambda run: self._close_now.set())
+            topics: list[str] = []
+            subscription: Subscription | None = None
+            looked = float("-inf")
+            try:
+                while not self.stopping.is_set():
+                    if time.monotonic() - looked >= LOOK_S:
+                        looked = time.monotonic()
+                        now = self._topics()
+                        if now != topics:
+                            if subscription is not None:
+                                subscription.close()
+                            topics = now
+                            subscription = (
+                                hub.bus.subscribe(CONSUMER, topics, positions(hub.settings.database_url, CONSUMER), member=self.name)
+                                if topics
+                                else None
+                            )
+                    if subscription is None:
+                        self.stopping.wait(LOOK_S)
+                        continue
+                    self._step(lander, subscription)
+            finally:
+                if subscription is not None:
+                    subscription.close()
+
+    def _step(self, lander: Lander, subscription: Subscription) -> None:
+        try:
+            lander.step(subscription, POLL_S)
+        except TransientError:
+            raise
+        except OneDoorError as error:
+            topic = (error.where or "").partition("[")[0]
+            if not topic:
+                raise
+            self._refused_topics.add(topic)  # one topic's defect must not stop the others; a person is woken by the log
+            self.hub.log.critical("a topic is no longer landed", worker=self.name, topic=topic, **runs.error_json(error))
+
+    def _topics(self) -> list[str]:
+        names = []
+        for resource in self.hub.registry.resources():
+            topic = data_topic(self.hub.settings.division, resource.contract.name)
+            if topic not in self._refused_topics:
+                self.hub.bus.ensure_topic(topic, resource.contract.partitions)
+                names.append(topic)
+        return sorted(names)
+
+    def _contract_of(self, resource: str, version: str) -> DataContract:
+        return self.hub.registry.contract(resource, version)
+
+    # Closing ----------------------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        with self.hub.connect() as connection:
+            while not self.stopping.is_set():
+                self._close_now.wait(LOOK_S)
+                self._close_now.clear()
+                ids = connection.execute("SELECT id FROM exchange.run WHERE state = 'collected' ORDER BY started_at").fetchall()
+                connection.commit()
+                for (run_id,) in ids:
+                    self._close_one(connection, run_id)
+
+    def _close_one(self, connection: Connection, run_id: str) -> None:
+        hub = self.hub
+        try:
+            with translated():
+                run = runs.get_run(connection, run_id)
+                complete = is_complete(connection, run)
+                connection.commit()
+                if not complete:
+                    return
+                contract = self._contract_of(run.resource, run.contract_version)
+                if close_run(connection, run_id, contract, hub.keys, hub.clock.now(), outbox=self._run_closed):
+                    hub.spool.clear(run_id)
+                    hub.log.info("run proved", run=run_id, resource=run.resource)
+        except TransientError as error:
+            connection.rollback()
+            hub.log.warning("run waits", run=run_id, **runs.error_json(error))
+            if not connection.closed:
+                runs.set_waiting(connection, run_id, error)
+                connection.commit()
+        except OneDoorError as error:
+            connection.rollback()
+            hub.log.error("run failed", run=run_id, **runs.error_json(error))
+            with translated(), connection.transaction():
+                runs.fail_run(connection, run_id, error, hub.clock.now())
+                tables.drop_staging(connection, run_id)
+                self._run_closed(connection, runs.get_run(connection, run_id))
+            hub.spool.clear(run_id)
+
+    def _run_closed(self, connection: Connection, run: Run) -> None:
+        run_event(connection, run, self.hub.clock.now())
+
+    # Duties -----------------------------------------------------------------------------------------------------------
+
+    def _duties(self) -> None:
+        from exchange.trust.checkpoint import seal_checkpoint
+
+        hub = self.hub
+        settings = hub.settings
+        with hub.connect() as connection:
+            due: dict[str, float] = {}
+            duties: list[tuple[str, float, Callable[[], object]]] = [
+                ("checkpoint", settings.checkpoint_s / 2, lambda: seal_checkpoint(hub.connect, hub.keys, hub.clock, settings.checkpoints_dir)),
+                ("outbox", 1.0, lambda: publish_outbox(hub)),
+                ("spool", 2.0, lambda: self._publish_waiting(connection)),
+                ("bus", 600.0, lambda: hub.maintain_bus()),
+            ]
+            while not self.stopping.wait(0.2):
+                for name, every_s, duty in duties:
+                    if time.monotonic() < due.get(name, 0.0):
+                        continue
+                    due[name] = time.monotonic() + every_s
+                    if not hold(connection, name, self.name, settings.lease_s + every_s):
+                        continue
+                    try:
+                        with translated():
+                            duty()
+                    except OneDoorError as error:
+                        connection.rollback()
+                        hub.log.error("duty held up", duty=name, worker=self.name, **runs.error_json(error))
+                        if connection.closed:
+                            return
+
+    def _publish_waiting(self, connection: Connection) -> None:
+        """Publish what dead collectors left in the spool; a living one holds its resource's lock and does it itself."""
+        if self.hub.bus.capabilities.joins_transaction:
+            return
+        rows = connection.execute(
+            """SELECT DISTINCT r.id, r.resource FROM exchange.run r JOIN exchange.chunk c ON c.run = r.id
+               WHERE r.state IN ('collecting', 'collected') AND c.state = 'spooled'"""
+        ).fetchall()
+        connection.commit()
+        for run, resource in rows:
+            lock = f"collect/{resource}"
+            held = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 1))", [lock]).fetchone()
+            connection.commit()
+            if not (held and held[0]):
+                continue
+            try:
+                publish_spooled(self.hub, connection, run)
+            finally:
+                connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 1))", [lock])
+                connection.commit()
+
+    def _reports(self) -> None:
+        """Have the quality report of each closed run made by a process of its own: Great Expectations is large, this one is not."""
+        with self.hub.connect() as connection:
+            while not self.stopping.wait(LOOK_S):
+                if self.hub.settings.report != "off":
+                    self._report(connection)
+
+    def _report(self, connection: Connection) -> None:
+        row = connection.execute(
+            """UPDATE exchange.run SET report_state = 'claimed' WHERE id = (
+                 SELECT id FROM exchange.run WHERE report_state = 'none' AND state = 'proved' AND NOT EXISTS
+                   (SELECT 1 FROM exchange.run WHERE state IN ('collecting', 'collected')) ORDER BY ended_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+               RETURNING id"""
+        ).fetchone()
+        connection.commit()
+        if row is None:
+            return
+        command = [sys.executable, "-m", "exchange.worker.report", str(self.hub.settings.home), row[0]]
+        environment = os.environ | {"ONEDOOR_DATABASE_URL": self.hub.settings.database_url}
+        made = subprocess.Popen(command, env=environment)
+        while made.poll() is None:
+            if self.stopping.wait(0.2):
+                made.terminate()
+                made.wait()
+        if made.returncode:
+            connection.execute("UPDATE exchange.run SET report_state = 'failed' WHERE id = %s AND report_state = 'claimed'", [row[0]])
+            connection.commit()
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""
