@@ -21,7 +21,7 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="onedoor",
         help="OneDoor 一门: the data-sharing exchange hub of a district.",
-        epilog="Exit codes: 0 done, 1 refused or failed with a message, 2 usage. ONEDOOR_HOME names the data folder (default .onedoor).",
+        epilog="Exit codes: 0 done, 1 refused or failed, 2 usage. ONEDOOR_HOME names the data folder (default .onedoor).",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,4 +1,4 @@
-"""What commands print: an answer for a person or as JSON, progress on a terminal, and errors in one line or as a problem document."""
+"""What commands print: an answer for a person or as JSON, progress on a terminal, errors in one line or as a problem."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def show(value: Any, *, as_json: bool, text: str | Callable[[], Any] | None = No
     Args:
         value: the answer as data: what ``json`` knows, dataclasses, instants, enums, paths.
         as_json: print ``value`` as JSON, else ``text``.
-        text: for a person: a text, or a function that makes one or something that Rich prints; by default the fields of ``value``.
+        text: for a person: a text, or a function that makes one or something that Rich prints; default: the fields.
     """
     if as_json:
         sys.stdout.write(to_json(value) + "\n")

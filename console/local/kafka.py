@@ -139,9 +139,9 @@ def prepare(data: Path, *, port: int = 0, controller_port: int = 0, memory: str 
     (data / "log4j2.properties").write_text(_LOG4J, "utf-8")
     if not (data / "log" / "meta.properties").exists():
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=").replace("-", "A", 1)
+        java = [*_java(lib, data, "256m"), "kafka.tools.StorageTool"]
         done = subprocess.run(
-            [*_java(lib, data, "256m"), "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster]
-            + ["-c", str(data / "server.properties")],
+            [*java, "format", "--standalone", "-t", cluster, "-c", str(data / "server.properties")],
             capture_output=True,
             text=True,
             errors="replace",
@@ -289,5 +289,3 @@ def _properties(broker: Broker) -> str:
         "log.cleaner.dedupe.buffer.size": str(16 << 20),
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())
-
-

@@ -15,18 +15,19 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 import psutil
 import psycopg
 
 from console.local.ports import LOOPBACK
-from schemas.errors import Fault, RejectedError, TransientError
+from console.local.processes import end, wait_for
+from schemas.errors import Fault, RejectedError
 
 SUPERUSER = "postgres"
 ACCOUNT = "onedoor"
@@ -156,7 +157,7 @@ def programs() -> Path:
 
 
 def place(home: Path) -> Path:
-    """Return where the data of a home goes: inside it, or under ``/var/lib/onedoor`` where its account cannot reach the home."""
+    """Return where the data of a home goes: inside it, or under ``/var/lib/onedoor`` where its account cannot reach it."""
     account = run_as()
     if account is None or _can(account, "-x", home):
         return home / "postgres"
@@ -164,7 +165,7 @@ def place(home: Path) -> Path:
 
 
 def create(data: Path, *, password: str) -> None:
-    """Make the data folder of a new server: UTF-8, a locale of libc that knows Chinese, scram passwords; nothing if it is there.
+    """Make the data folder of a new server unless it is there: UTF-8, a locale of libc that knows Chinese, scram passwords.
 
     Raises:
         RejectedError: the folder cannot be written, or initdb refused.
@@ -219,7 +220,7 @@ def _initdb(data: Path, password_file: Path, account: str | None) -> None:
             text=True,
             errors="replace",
             cwd="/",
-            env=_environment(),
+            env=environment(),
             user=account,
             group=_group(account),
             extra_groups=[] if account else None,
@@ -237,9 +238,9 @@ def _initdb(data: Path, password_file: Path, account: str | None) -> None:
     )
 
 
-def command(cluster: Cluster, **settings: str) -> list[str]:
+def command(cluster: Cluster, settings: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """Return the command line of the server, having written its settings to ``onedoor.conf`` of the data folder."""
-    values = DEFAULTS | {"listen_addresses": LOOPBACK, "port": str(cluster.port)} | settings
+    values = dict(DEFAULTS) | {"listen_addresses": LOOPBACK, "port": str(cluster.port)} | dict(settings)
     conf = cluster.data / "onedoor.conf"
     conf.write_text("".join(f"{name} = '{value}'\n" for name, value in values.items()), "utf-8")
     if account := run_as():
@@ -247,7 +248,7 @@ def command(cluster: Cluster, **settings: str) -> list[str]:
     return [str(programs() / "postgres"), "-D", str(cluster.data)]
 
 
-def start(cluster: Cluster, *, timeout_s: float = 60, **settings: str) -> int:
+def start(cluster: Cluster, *, timeout_s: float = 60, settings: Mapping[str, str] = MappingProxyType({})) -> int:
     """Start the server unless it runs, wait until it answers, and return its process id.
 
     Args:
@@ -262,12 +263,12 @@ def start(cluster: Cluster, *, timeout_s: float = 60, **settings: str) -> int:
     if pid := server_pid(cluster.data):
         wait_ready(cluster, timeout_s=timeout_s)
         return pid
-    process = spawn(cluster, **settings)
+    process = spawn(cluster, settings)
     wait_ready(cluster, process=process, timeout_s=timeout_s)
     return process.pid
 
 
-def spawn(cluster: Cluster, **settings: str) -> subprocess.Popen[bytes]:
+def spawn(cluster: Cluster, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start the server's process, in a group of its own, and return at once."""
     clear_stale_pid(cluster.data)
     account = run_as()
@@ -275,12 +276,12 @@ def spawn(cluster: Cluster, **settings: str) -> subprocess.Popen[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(
-            command(cluster, **settings),
+            command(cluster, settings),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
             cwd="/",
-            env=_environment(),
+            env=environment(),
             user=account,
             group=_group(account),
             extra_groups=[] if account else None,
@@ -295,35 +296,29 @@ def wait_ready(cluster: Cluster, *, process: subprocess.Popen[bytes] | None = No
         RejectedError: its process ended, or another server answers on its port.
         TransientError: it does not answer in time.
     """
-    until = time.monotonic() + timeout_s
-    while True:
-        try:
-            with psycopg.connect(cluster.url(), connect_timeout=5, autocommit=True) as connection:
-                row = connection.execute("SELECT current_setting('data_directory')").fetchone()
-            if row and Path(str(row[0])).resolve() == cluster.data.resolve():
-                return
-            raise RejectedError(
-                f"another PostgreSQL answers on port {cluster.port}",
-                code="local.port_taken",
-                where=str(cluster.data),
-                remedy="set postgres_port",
-            )
-        except psycopg.OperationalError as error:
-            if process is not None and process.poll() is not None:
-                raise RejectedError(
-                    f"PostgreSQL ended at its start: {last_line(cluster.log or cluster.data.parent / 'postgres.log')}",
-                    code="local.postgres_start",
-                    where=str(cluster.log or cluster.data),
-                    remedy="read its log; onedoor doctor",
-                ) from error
-            if time.monotonic() > until:
-                raise TransientError(
-                    f"PostgreSQL does not answer after {timeout_s:.0f} s",
-                    code="local.postgres_slow",
-                    where=str(cluster.log or cluster.data),
-                    remedy="read its log; start again",
-                ) from error
-        time.sleep(0.05)
+    log = cluster.log or cluster.data.parent / "postgres.log"
+    wait_for("PostgreSQL", lambda: answers(cluster), process=process, log=log, timeout_s=timeout_s, poll_s=0.05)
+
+
+def answers(cluster: Cluster) -> bool:
+    """Say whether the server of this data folder answers to its password.
+
+    Raises:
+        RejectedError: another server answers on its port.
+    """
+    try:
+        with psycopg.connect(cluster.url(), connect_timeout=5, autocommit=True) as connection:
+            row = connection.execute("SELECT current_setting('data_directory')").fetchone()
+    except psycopg.OperationalError:
+        return False
+    if row and Path(str(row[0])).resolve() == cluster.data.resolve():
+        return True
+    raise RejectedError(
+        f"another PostgreSQL answers on port {cluster.port}",
+        code="local.port_taken",
+        where=str(cluster.data),
+        remedy="set postgres_port to another port",
+    )
 
 
 def server_pid(data: Path) -> int | None:
@@ -349,51 +344,24 @@ def stop(data: Path, *, timeout_s: float = 60) -> None:
     """Stop the server of a data folder: fast shutdown, at once if that takes too long. Nothing if it does not run."""
     if (pid := server_pid(data)) is None:
         return
-    for sign, patience_s in ((signal.SIGINT, timeout_s), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
-        try:
-            os.kill(pid, sign)
-        except ProcessLookupError:
-            return
-        if _gone(pid, patience_s):
-            return
-
-
-def last_line(log: Path) -> str:
-    """Return the last line of a log, or that there is none."""
-    try:
-        lines = log.read_bytes()[-4000:].decode("utf-8", "replace").strip().splitlines()
-    except OSError:
-        lines = []
-    return lines[-1] if lines else "no log"
+    end(pid, sign=signal.SIGINT, timeout_s=timeout_s, group=False)
+    clear_stale_pid(data)
 
 
 @contextmanager
-def running(data: Path, *, port: int, **settings: str) -> Iterator[Cluster]:
+def running(data: Path, *, port: int, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Cluster]:
     """Make and run a server for the length of a block, with a password of its own."""
     cluster = Cluster(data, port, new_password())
     create(data, password=cluster.password)
-    start(cluster, **settings)
+    start(cluster, settings=settings)
     try:
         yield cluster
     finally:
         stop(data)
 
 
-def _gone(pid: int, patience_s: float) -> bool:
-    until = time.monotonic() + patience_s
-    while time.monotonic() < until:
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)  # where the server is our own child
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.Error:
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return the environment of the server: nothing of ours but the search path."""
     keep = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "TZ")
     return {name: os.environ[name] for name in keep if name in os.environ} | {"LC_ALL": "C", "HOME": "/"}
 
