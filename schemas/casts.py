@@ -104,7 +104,9 @@ def _unwrapped(column: pa.Array, field: Field) -> pa.Array:
     """The column without a driver's wrappings: extension types, dictionaries, runs, large and view layouts."""
     kind = column.type
     if isinstance(kind, pa.UuidType) and field.logical_type is LogicalType.STRING:
-        return pa.array([None if v is None else str(v if isinstance(v, UUID) else UUID(bytes=v)) for v in column.to_pylist()], pa.string())
+        return pa.array(
+            [None if v is None else str(v if isinstance(v, UUID) else UUID(bytes=v)) for v in column.to_pylist()], pa.string()
+        )
     if isinstance(kind, pa.BaseExtensionType):
         return _unwrapped(column.storage, field)
     if pa.types.is_dictionary(kind):
@@ -262,7 +264,8 @@ def _wall_us(instant: int) -> int:
 
 def _from_china(plain: pa.Array) -> pa.Array:
     """Wall times of Asia/Shanghai (microseconds) as instants. In the hour that summer time repeats the first is meant, and a
-    wall time that summer time leaves out counts by the standard offset."""
+    wall time that summer time leaves out counts by the standard offset.
+    """
     values = np.asarray(plain.view(pa.int64()).fill_null(_PLAIN_SINCE_US))
     if values.size and int(values.min()) < _PLAIN_SINCE_US:
         shifted = values - _PLAIN_OFFSET_US
@@ -321,7 +324,12 @@ _CASTS: Final[Mapping[LogicalType, Callable[[pa.Array, Field], Cast]]] = Mapping
 
 
 def _settled(
-    column: pa.Array, cast: Callable[[pa.Array], pa.Array], target: pa.DataType, form: str | None = None, *, strict: bool = False
+    column: pa.Array,
+    cast: Callable[[pa.Array], pa.Array],
+    target: pa.DataType,
+    form: str | None = None,
+    *,
+    strict: bool = False,
 ) -> Cast:
     """Cast the whole column; where that fails, first take out texts that do not match ``form``, then look by halves.
 

@@ -19,7 +19,8 @@ _PART: Final = re.compile(r"(\*|[0-9a-z]+)(?:-([0-9a-z]+))?(?:/([0-9]{1,4}))?")
 
 def cron_problem(text: str) -> str | None:
     """Return what is wrong with a cron expression, or None where it is sound: five fields of ``*``, numbers, names, ranges,
-    lists and steps."""
+    lists and steps.
+    """
     fields = text.split()
     if len(fields) != len(_FIELDS):
         return f"a schedule has five fields (minute hour day month weekday), this has {len(fields)}"

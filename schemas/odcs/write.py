@@ -10,7 +10,7 @@ from io import StringIO
 from typing import Any, Final
 
 from schemas.contract import DataContract, Field, Limits, LogicalType
-from schemas.odcs_terms import canonical_bound, declared_shape, logical_type
+from schemas.odcs.words import canonical_bound, declared_shape, logical_type
 from schemas.types import DEFAULT_SCALE
 
 _KINDS: Final = {LogicalType.DOUBLE: "number", LogicalType.BYTES: "string"}
@@ -19,7 +19,13 @@ _FORMATS: Final = {LogicalType.DOUBLE: "f64", LogicalType.BYTES: "binary"}
 
 def write_contract(contract: DataContract) -> str:
     """Return the contract as ODCS v3.1 YAML. ``read_contract`` of it gives an equal contract; the parts of
-    ``contract.document`` that the hub does not know are kept, comments are not."""
+    ``contract.document`` that the hub does not know are kept, comments are not.
+    """
+    return yaml_text(document_of(contract))
+
+
+def yaml_text(document: Mapping[str, Any]) -> str:
+    """Return plain values as YAML in block style, keys in their order."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
@@ -28,7 +34,7 @@ def write_contract(contract: DataContract) -> str:
     yaml.width = 4096
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     out = StringIO()
-    yaml.dump(document_of(contract), out)
+    yaml.dump(dict(document), out)
     return out.getvalue()
 
 

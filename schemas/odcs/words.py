@@ -45,7 +45,8 @@ def declared_shape(physical_type: str | None) -> tuple[int | None, int | None]:
 
 def canonical_bound(value: object, kind: LogicalType, scale: int) -> str:
     """Return a document's ``minimum`` or ``maximum`` in the text form of ``schemas.canonical``; a double's is Python's shortest
-    decimal form. Raises ``ValueError``, ``TypeError`` or ``decimal.InvalidOperation`` where it does not fit the type."""
+    decimal form. Raises ``ValueError``, ``TypeError`` or ``decimal.InvalidOperation`` where it does not fit the type.
+    """
     if isinstance(value, bool):
         raise ValueError("a truth value is no bound")
     match kind:
