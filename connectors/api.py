@@ -104,29 +104,39 @@ class Source(Protocol):
     def read(
         self, contract: DataContract, *, window: Window | None = None, after: Key | None = None, batch_rows: int = 20_000
     ) -> Iterator[RawBatch]:
-        """Yield the rows of the contract's table, ordered by key where ``capabilities.keyset``, in batches of at most ``batch_rows``.
+        """Yield the rows of the contract's table, ordered by key where ``capabilities.keyset``, each once.
 
         Args:
-            contract: names table and columns; each batch has its ``source_name`` columns in the contract's order.
-            window: only rows whose cursor field lies in it.
-            after: only rows whose key comes after this one (and rows whose key holds a null), to go on with a read.
+            contract: names table and columns; each batch has its ``source_name`` columns in the contract's order. A column's
+                Arrow type may differ between batches: a value that its type cannot hold exactly makes it text.
+            window: only rows whose cursor field lies in it, so never those where it is null.
+            after: only rows whose key comes after this one (and rows whose key holds a null), to go on with a read. Values as
+                a batch gave them, or texts of them. One that holds a null: only rows whose key holds a null, all of them.
             batch_rows: an upper limit for the rows of a batch; a small table gives one batch, an empty one none.
+
+        Rows whose key holds a null come last, in batches of their own. Rows of the same key stand in one batch, so that going
+        on after the last key of a batch leaves none out; more of them than ``batch_rows`` are refused.
+        Nothing is asked of the source before the first batch is; closing the iterator gives the read up.
         """
         ...
 
     def window(self, contract: DataContract, after: str | None, now: datetime) -> Window:
-        """Return what the next incremental read may cover: up to the computed bound, else up to ``now`` less the declared lag.
+        """Return what the next incremental read may cover.
+
+        Up to ``now`` less the lag where the contract declares one, which is the provider's word; else up to the computed bound,
+        and with it the contract says that the database sets the cursor when it inserts or changes a row. From ``overlap_s``
+        before ``after``; ``upto`` is never before ``after``, so a cursor does not go back.
 
         Raises ``RejectedError`` where neither can be had: nothing is called safe that the account could not see.
         """
         ...
 
     def state(self, contract: DataContract) -> SourceState:
-        """Return the table's fingerprint, None where the account cannot see one."""
+        """Return the table's fingerprint, None where there is no exact one; comparable until ``close``. It may scan the table."""
         ...
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of every connection, at once; a read under way is given up. Twice is once."""
         ...
 
 
@@ -146,7 +156,8 @@ class Sink(Protocol):
 class ConnectorSpec:
     """What a connector's ``spec.py`` says of it without importing its driver.
 
-    ``entry`` is ``module:Class``; the class is called with the settings object. ``schemes`` are the URL schemes it answers to.
+    ``entry`` is ``module:Class``; the class is called with the settings object and a clock, and connects when it is first asked
+    something. ``settings`` extends ``connectors.settings.SourceSettings``. ``schemes`` are the URL schemes it answers to.
     """
 
     name: str

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors import impl
 from connectors.api import ConnectorSpec, Source
-from connectors.settings import settings_from
+from connectors.settings import SourceSettings, settings_from
 from schemas.clock import Clock, SystemClock
 from schemas.errors import DefectError, Fault, RejectedError
 from schemas.secret import Secret
@@ -26,10 +26,8 @@ def specs() -> tuple[ConnectorSpec, ...]:
     Raises:
         DefectError: two connectors have the same name or answer to the same URL scheme.
     """
-    found = sorted(
-        (import_module(f"{impl.__name__}.{folder.name}.spec").SPEC for folder in pkgutil.iter_modules(impl.__path__) if folder.ispkg),
-        key=lambda s: str(s.name),
-    )
+    folders = [f"{impl.__name__}.{folder.name}.spec" for folder in pkgutil.iter_modules(impl.__path__) if folder.ispkg]
+    found: list[ConnectorSpec] = sorted((import_module(name).SPEC for name in folders), key=lambda s: str(s.name))
     for what in ([s.name for s in found], [scheme for s in found for scheme in s.schemes]):
         double = sorted({w for w in what if what.count(w) > 1})
         if double:
@@ -64,7 +62,9 @@ def spec_of_url(url: Secret[str] | str) -> ConnectorSpec:
         if scheme in found.schemes:
             return found
     raise RejectedError(
-        f"no connector answers to the URL scheme {scheme}; expected one of {', '.join(known)}", code="source.scheme", fault=Fault.CLIENT
+        f"no connector answers to the URL scheme {scheme}; expected one of {', '.join(known)}",
+        code="source.scheme",
+        fault=Fault.CLIENT,
     )
 
 
@@ -82,6 +82,6 @@ def open_source(url: Secret[str] | str, *, clock: Clock | None = None, **options
     secret = url if isinstance(url, Secret) else Secret(url)
     found = spec_of_url(secret)
     module, _, name = found.entry.partition(":")
-    settings = settings_from(found.settings, secret, options)
+    settings: SourceSettings = settings_from(found.settings, secret, options)
     source: Source = getattr(import_module(module), name)(settings, clock or SystemClock())
     return source

@@ -36,8 +36,10 @@ WHERE pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'
 _PREPARED: Final = "SELECT transaction::text FROM pg_prepared_xacts WHERE database = current_database()"
 
 
-def computed_bound(connection: psycopg.Connection[tuple[Any, ...]], *, skew_s: float, prepared_wait_s: float, where: str) -> datetime:
-    """Return an instant at or below which no row will be committed after this call, where the database sets the instants.
+def computed_bound(
+    connection: psycopg.Connection[tuple[Any, ...]], *, skew_s: float, prepared_wait_s: float, where: str
+) -> datetime:
+    """Return an instant: no row at or below it will be committed after this call, where the database sets the instants.
 
     Args:
         connection: in autocommit, of an account that sees all sessions: each question must see the present.
@@ -51,7 +53,8 @@ def computed_bound(connection: psycopg.Connection[tuple[Any, ...]], *, skew_s: f
     """
     row = connection.execute(_CLOCK).fetchone()
     sessions = connection.execute(_SESSIONS).fetchone()
-    assert row is not None and sessions is not None
+    assert row is not None
+    assert sessions is not None
     oldest, hidden = sessions
     if hidden:
         raise RejectedError(

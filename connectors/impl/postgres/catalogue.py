@@ -16,7 +16,25 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 TEXT: Final = frozenset({"text", "varchar", "bpchar", "name", "char", "citext"})
 WHOLE: Final = frozenset({"int2", "int4", "int8", "oid"})
 _STREAMED: Final = frozenset(
-    {"bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "name", "date", "time", "timestamp", "timestamptz", "bytea", "json", "jsonb"}
+    {
+        "bool",
+        "int2",
+        "int4",
+        "int8",
+        "float4",
+        "float8",
+        "text",
+        "varchar",
+        "bpchar",
+        "name",
+        "date",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "bytea",
+        "json",
+        "jsonb",
+    }
 )
 _UNORDERED: Final = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
 
@@ -60,7 +78,10 @@ class NativeColumn:
 
     @property
     def cast(self) -> str | None:
-        """The type to cast to in SQL where the driver does not stream this one exactly; None: as it is."""
+        """The type to cast to in SQL where the driver does not stream this one exactly; None: as it is.
+
+        ``numeric`` it would: as text, exactly, but made in 0.5 µs a value where the server takes 0.1.
+        """
         if self.base in _STREAMED or self.category == "E":
             return None
         return {"oid": "int8", "money": "numeric"}.get(self.base, "text")
@@ -77,7 +98,8 @@ class NativeColumn:
             case "int2" | "int4" | "int8" | "oid":
                 return LogicalType.INTEGER
             case "numeric":
-                return LogicalType.INTEGER if self.typmod >= 0 and self.scale == 0 and (self.precision or 99) <= 18 else LogicalType.NUMBER
+                whole = self.scale == 0 and self.precision is not None and self.precision <= 18
+                return LogicalType.INTEGER if whole else LogicalType.NUMBER
             case "money":
                 return LogicalType.NUMBER
             case "float4" | "float8":
@@ -124,6 +146,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, CASE WHEN c.reltuples >= 0 
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
+_OWN: Final = " AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
 _COLUMNS: Final = """
 WITH RECURSIVE base (attnum, type, typmod) AS (
     SELECT attnum, atttypid, atttypmod FROM pg_attribute WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped
@@ -186,7 +209,7 @@ def find(connection: Connection, table: str) -> Relation | None:
 
 def near_tables(connection: Connection, table: str) -> Sequence[str]:
     """Return up to five names of tables and views near to a name, as a contract would write them."""
-    rows = connection.execute(_RELATION + " AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'", ()).fetchall()
+    rows = connection.execute(_RELATION + _OWN).fetchall()
     names = {(str(r[2]) if r[6] else f"{r[1]}.{r[2]}"): str(r[2]) for r in rows}
     return near(table, names)
 
@@ -235,10 +258,11 @@ def sight(connection: Connection) -> Sight:
 
 
 def written_elsewhere(connection: Connection, oid: int) -> str | None:
-    """Say how rows come into a relation, or into what is under it, other than by this database's own sessions; None: they do not."""
+    """Say how rows come into a relation other than by sessions of this database; None: they do not."""
     row = connection.execute(_UNDER, (oid,)).fetchone()
     assert row is not None
-    for found, said in zip(row, ("it reads a foreign table", "it reads a materialised view", "a subscription fills it"), strict=True):
+    ways = ("it reads a foreign table", "it reads a materialised view", "a subscription fills it")
+    for found, said in zip(row, ways, strict=True):
         if found:
             return said
     return None

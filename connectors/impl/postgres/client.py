@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 import psycopg
@@ -26,7 +26,11 @@ from schemas.contract import DataContract, Field, LogicalType
 from schemas.errors import DefectError, Fault, RejectedError
 
 _HINT_BYTES: Final = 2 << 20  # of one batch of the driver: small enough to stay flat, large enough to be fast
+_FINGERPRINT: Final = "SELECT count(*), coalesce(sum(hashtidextended(t.ctid, t.tableoid::int8)), 0) FROM {} AS t"
 _TIMES: Final = ("timestamptz", "timestamp", "date")
+
+_KeyPart = tuple[int, bool]
+"""A column of a batch that belongs to the key, and whether it is an exact number as text."""
 
 
 class Postgres:
@@ -41,6 +45,7 @@ class Postgres:
         self._settings = settings
         self._clock = clock
         self._asking: catalogue.Connection | None = None
+        self._holding: catalogue.Connection | None = None
         self._streams: list[_Stream] = []
         self._can: Capabilities | None = None
         self._conninfo, self._where = _address(settings)
@@ -83,15 +88,17 @@ class Postgres:
     def read(
         self, contract: DataContract, *, window: Window | None = None, after: Key | None = None, batch_rows: int = 20_000
     ) -> Iterator[RawBatch]:
-        """Yield the rows, ordered by key, of one snapshot; a date that Arrow cannot hold makes its column text in that batch."""
+        """Yield the rows, by key, of one snapshot; a date that Arrow cannot hold makes its column text in that batch."""
         if batch_rows < 1:
             raise DefectError("a batch has at least one row", code="source.batch_rows")
         if after is not None and len(after) != len(contract.key):
-            raise DefectError(f"a key of {len(after)} values where the contract has {len(contract.key)}", code="source.key_length")
+            raise DefectError(
+                f"a key of {len(after)} values where the contract has {len(contract.key)}", code="source.key_length"
+            )
         with self._catching(contract.table):
             relation, columns = self._checked(contract)
             unique = catalogue.is_unique(self._connection(), relation.oid, [f.source_name for f in contract.key])
-        key = [contract.fields.index(f) for f in contract.key]
+        key = [(contract.fields.index(f), columns[f.source_name].base in ("numeric", "money")) for f in contract.key]
         with self._catching(contract.table):
             stream = _Stream(self._conninfo, self._settings)
             self._streams.append(stream)
@@ -109,11 +116,13 @@ class Postgres:
             stream.close()
 
     def window(self, contract: DataContract, after: str | None, now: datetime) -> Window:
-        """Return what the next incremental read may cover; it begins ``overlap_s`` before ``after`` and never ends before it."""
+        """Return what the next incremental read may cover: from ``overlap_s`` before ``after``, to ``after`` at least."""
         with self._catching(contract.table):
             relation, columns = self._checked(contract)
             if contract.cursor is None:
-                raise RejectedError("the contract has no cursor", code="source.no_cursor", where=contract.table, fault=Fault.CLIENT)
+                raise RejectedError(
+                    "the contract has no cursor", code="source.no_cursor", where=contract.table, fault=Fault.CLIENT
+                )
             field = contract.field(contract.cursor.field)
             column = columns[field.source_name]
             if contract.cursor.declared_lag_s is not None:
@@ -128,30 +137,65 @@ class Postgres:
         return Window(None if overlapped is None else _cursor_text(overlapped, field), _cursor_text(upto, field), kind)
 
     def state(self, contract: DataContract) -> SourceState:
-        """Return the table's fingerprint: rows, and the transactions that wrote them. One scan."""
-        return SourceState(None)
+        """Return the table's fingerprint: how many rows, and the places of their versions. One scan.
+
+        A committed insert, update or delete moves it, because a version's place is not given to another while a snapshot that
+        sees it is open, and from the first call to ``close`` one is (without a lock on the table). So is a rewrite of the table
+        (VACUUM FULL), which changes no row: "not stable" may be said too often, never too rarely. None for views and foreign
+        tables, for a table above ``state_rows``, before PostgreSQL 14, without SELECT on the whole table, and where the server
+        ended the open snapshot.
+        """
+        with self._catching(contract.table):
+            relation = self._relation(contract.table)
+            connection = self._connection()
+            large = (relation.rows or 0) > self._settings.state_rows
+            if relation.kind not in "rp" or large or connection.info.server_version < 140000 or not self._hold():
+                return SourceState(None)
+            try:
+                row = connection.execute(
+                    sql.SQL(_FINGERPRINT).format(sql.Identifier(relation.schema, relation.name))
+                ).fetchone()
+            except psycopg.errors.InsufficientPrivilege:
+                return SourceState(None)
+            assert row is not None
+            return SourceState(f"{relation.oid}.{row[0]}.{row[1]}")
 
     def close(self) -> None:
         """Let go of the connections; a read under way ends with an error. May be called again."""
         for stream in list(self._streams):
             stream.close()
-        if self._asking is not None:
-            self._asking.close()
-            self._asking = None
+        for connection in (self._asking, self._holding):
+            if connection is not None:
+                connection.close()
+        self._asking = self._holding = None
 
     # ------------------------------------------------------------------------------------------------------------------
 
     def _connection(self) -> catalogue.Connection:
         if self._asking is None or self._asking.closed:
-            try:
-                connection = psycopg.connect(self._conninfo, autocommit=True)
-            except psycopg.OperationalError as error:
-                raise login_fault(str(error), self._where) from None
-            for name, value in _session(self._settings, self._settings.statement_timeout_s):
-                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-            connection.execute("SET default_transaction_read_only = on")
-            self._asking = connection
+            self._asking = self._connected()
         return self._asking
+
+    def _connected(self) -> catalogue.Connection:
+        try:
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+        except psycopg.OperationalError as error:
+            raise login_fault(str(error), self._where) from None
+        for name, value in _session(self._settings, self._settings.statement_timeout_s):
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        connection.execute("SET default_transaction_read_only = on")
+        return connection
+
+    def _hold(self) -> bool:
+        """Keep a snapshot open; False where the server ended it since."""
+        if self._holding is None:
+            self._holding = self._connected()
+            self._holding.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            self._holding.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
 
     @contextmanager
     def _catching(self, table: str | None = None) -> Iterator[None]:
@@ -161,7 +205,7 @@ class Postgres:
             yield
         except psycopg.Error as error:
             gone = self._asking is None or self._asking.closed
-            raise fault_of(None if gone and error.sqlstate is None else error.sqlstate or "XX000", where) from None
+            raise fault_of(None if gone and error.sqlstate is None else error.sqlstate or "", where) from None
         except _AdbcError as error:
             raise (login_fault(error.message, where) if error.login else fault_of(error.sqlstate, where)) from None
 
@@ -257,7 +301,9 @@ class Postgres:
         if nulls:
             yield self._query(chosen, relation, [*conditions, sql.SQL("({})").format(sql.SQL(" OR ").join(nulls))], []), True
 
-    def _query(self, chosen: sql.Composable, relation: Relation, conditions: Sequence[sql.Composable], key: Sequence[NativeColumn]) -> str:
+    def _query(
+        self, chosen: sql.Composable, relation: Relation, conditions: Sequence[sql.Composable], key: Sequence[NativeColumn]
+    ) -> str:
         query = sql.SQL("SELECT {} FROM {} AS t").format(chosen, sql.Identifier(relation.schema, relation.name))
         if conditions:
             query += sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions)
@@ -295,11 +341,10 @@ class _Stream:
 
     def begin(self) -> None:
         """Open the snapshot."""
-        with self._catching():
-            with self._connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                for name, value in _session(self._settings, self._settings.read_timeout_s):
-                    cursor.execute(f"SET LOCAL {name} = '{value}'")
+        with self._catching(), self._connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            for name, value in _session(self._settings, self._settings.read_timeout_s):
+                cursor.execute(f"SET LOCAL {name} = '{value}'")
 
     def run(self, query: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query as they come."""
@@ -363,10 +408,11 @@ def _address(settings: PostgresSettings) -> tuple[str, str]:
         raise RejectedError(
             "the address of the source is no PostgreSQL URL",
             code="source.url",
-            remedy="expected postgresql://user:password@host:5432/database, with special characters of the password percent-encoded",
+            remedy="expected postgresql://user:password@host:5432/database, special characters of the password percent-encoded",
             fault=Fault.CLIENT,
         ) from None
-    return conninfo, f"{given.get('host') or 'localhost'}:{given.get('port') or 5432}/{given.get('dbname') or given.get('user') or ''}"
+    database = given.get("dbname") or given.get("user") or ""
+    return conninfo, f"{given.get('host') or 'localhost'}:{given.get('port') or 5432}/{database}"
 
 
 def _session(settings: PostgresSettings, statement_s: float) -> Sequence[tuple[str, str]]:
@@ -397,13 +443,17 @@ def _described(column: NativeColumn) -> Column:
 def _column_fault(field: Field, columns: dict[str, NativeColumn], used: set[str]) -> tuple[str, str] | None:
     column = columns.get(field.source_name)
     if column is None:
-        near = catalogue.near(field.source_name, {n: n for n in columns if n not in used}) or catalogue.near(field.source_name, {n: n for n in columns})
+        free, every = {n: n for n in columns if n not in used}, {n: n for n in columns}
+        near = catalogue.near(field.source_name, free) or catalogue.near(field.source_name, every)
         return "column_unknown", f"column {field.source_name!r} is missing" + (f", near it: {', '.join(near)}" if near else "")
     if not column.readable:
         return "no_privilege", f"the account may not read column {column.name!r}"
     if not column.fits(field.logical_type):
         was = f" (it was {field.physical_type})" if field.physical_type and field.physical_type != column.native else ""
-        return "type_changed", f"column {column.name!r} is {column.native}{was}, which cannot be read as {field.logical_type.value}"
+        return (
+            "type_changed",
+            f"column {column.name!r} is {column.native}{was}, which cannot be read as {field.logical_type.value}",
+        )
     if field.key is not None and not column.ordered:
         return "type_changed", f"column {column.name!r} is {column.native}, which has no order and cannot be a key"
     return None
@@ -449,7 +499,9 @@ def _past(key: Sequence[NativeColumn], after: Key) -> sql.Composable:
     )
 
 
-def _sliced(batches: Iterator[pa.RecordBatch], batch_rows: int, grouped: Sequence[int], where: str) -> Iterator[pa.RecordBatch]:
+def _sliced(
+    batches: Iterator[pa.RecordBatch], batch_rows: int, grouped: Sequence[_KeyPart], where: str
+) -> Iterator[pa.RecordBatch]:
     """Yield batches of ``batch_rows`` rows, the last one smaller; rows alike in the columns ``grouped`` are not parted."""
     waiting: list[pa.RecordBatch] = []
     count = 0
@@ -468,7 +520,7 @@ def _sliced(batches: Iterator[pa.RecordBatch], batch_rows: int, grouped: Sequenc
         yield _joined(waiting)
 
 
-def _cut(rows: pa.RecordBatch, start: int, end: int, key: Sequence[int], where: str) -> int:
+def _cut(rows: pa.RecordBatch, start: int, end: int, key: Sequence[_KeyPart], where: str) -> int:
     """Return where to cut at or before ``end`` so that rows of one key stay together."""
     first_out = _key_at(rows, end, key)
     at = end
@@ -485,20 +537,9 @@ def _cut(rows: pa.RecordBatch, start: int, end: int, key: Sequence[int], where: 
     return at
 
 
-def _key_at(rows: pa.RecordBatch, at: int, key: Sequence[int]) -> tuple[Any, ...]:
-    out = []
-    for i in key:
-        column = rows.column(i)
-        if isinstance(column.type, pa.BaseExtensionType):
-            value = column.storage[at].as_py()
-            try:
-                value = Decimal(value) if isinstance(value, str) else value  # 1.0 and 1.00 are one key
-            except InvalidOperation:
-                pass
-        else:
-            value = plain(column.slice(at, 1))[0].as_py()
-        out.append(value)
-    return tuple(out)
+def _key_at(rows: pa.RecordBatch, at: int, key: Sequence[_KeyPart]) -> tuple[Any, ...]:
+    values = ((plain(rows.column(i).slice(at, 1))[0].as_py(), exact) for i, exact in key)
+    return tuple(Decimal(value) if exact else value for value, exact in values)  # 1.0 and 1.00 are one key
 
 
 def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

@@ -15,6 +15,7 @@ class PostgresSettings(SourceSettings):
     ``read_timeout_s`` bounds the one statement that streams a table, whoever is slow; ``statement_timeout_s`` every other.
     ``skew_s`` is taken off the computed bound: a session's start is seen a moment after it was taken.
     ``prepared_wait_s``: how long to wait for transactions that stand prepared (two-phase commit) to end.
+    ``state_rows``: above so many rows, by the server's estimate, a table is not scanned to say whether it stood still.
     """
 
     connect_timeout_s: float = 10.0
@@ -23,6 +24,7 @@ class PostgresSettings(SourceSettings):
     read_timeout_s: float = 6 * 3600.0
     skew_s: float = 1.0
     prepared_wait_s: float = 5.0
+    state_rows: float = 50_000_000
 
 
 SPEC = ConnectorSpec(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.clock import CHINA
+from schemas.secret import Secret
 
 _DATES: Final = (-719162, 2932896)  # 0001-01-01 to 9999-12-31 in days of 1970
 _INSTANTS: Final = (-62135596800000000, 253402300799999999)  # the same in microseconds
@@ -46,7 +47,9 @@ def plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def _guarded(column: pa.Array, numbers: pa.Array, limits: tuple[int, int], unit: str, infinite: dict[int, str], zone: str) -> pa.Array:
+def _guarded(
+    column: pa.Array, numbers: pa.Array, limits: tuple[int, int], unit: str, infinite: dict[int, str], zone: str
+) -> pa.Array:
     low, high = pc.min_max(numbers).as_py().values()
     if low is None or limits[0] <= low <= high <= limits[1]:
         return column
@@ -69,8 +72,10 @@ def key_text(value: Any, type_name: str) -> str:
         value: as the source gave it, or as text of it.
         type_name: PostgreSQL's internal name of the column's type; ``timestamp`` takes an aware instant in Asia/Shanghai.
     """
+    if isinstance(value, Secret):
+        value = value.reveal()
     if isinstance(value, str) and type_name == "timestamp" and value[-1:] == "Z":
-        value = datetime.fromisoformat(value)
+        value = datetime.fromisoformat(value)  # canonical text: an instant
     if isinstance(value, bool):
         return "t" if value else "f"
     if isinstance(value, bytes):
@@ -79,7 +84,9 @@ def key_text(value: Any, type_name: str) -> str:
         if type_name == "timestamp" and value.tzinfo is not None:
             value = value.astimezone(CHINA).replace(tzinfo=None)
         return value.isoformat(" ")
-    if isinstance(value, date | time):
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, time):
         return value.isoformat()
     return repr(value) if isinstance(value, float) else str(value)
 
