@@ -21,6 +21,7 @@ from schemas.contract import DataContract, Field, Limits, LogicalType
 from schemas.errors import DefectError, Fault, RejectedError
 from schemas.resource import resource_name
 from schemas.types import contract_schema
+from tests.unit.quality_cases import fields_and_values
 
 L = LogicalType
 NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
@@ -183,44 +184,8 @@ def _broken(field: Field, value: Any) -> Iterator[str]:
         yield f"code.{field.code}"
 
 
-TEXTS = st.text(st.sampled_from("aA1X-医𠮷\n ."), max_size=5) | st.just(GOOD_ID)
-KINDS: dict[LogicalType, tuple[st.SearchStrategy[Any], Any]] = {
-    L.STRING: (TEXTS, str),
-    L.INTEGER: (st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 2), str),
-    L.NUMBER: (st.decimals(-100, 100, places=2), lambda v: f"{v:.2f}"),
-    L.DOUBLE: (st.floats() | st.sampled_from([0.0, 1.0]), repr),
-    L.DATE: (st.dates(), date.isoformat),
-    L.TIMESTAMP: (st.datetimes(timezones=st.just(UTC)), datetime.isoformat),
-    L.TIME: (st.times(), time.isoformat),
-    L.BOOLEAN: (st.booleans(), lambda v: "t" if v else "f"),
-    L.BYTES: (st.binary(max_size=4), bytes.hex),
-}
-
-
-@st.composite
-def fields_and_values(draw: st.DrawFn) -> tuple[Field, list[Any]]:
-    kind = draw(st.sampled_from(list(KINDS)))
-    values, text = KINDS[kind]
-    rules: dict[str, Any] = {"required": draw(st.booleans()), "key": draw(st.sampled_from([None, 1]))}
-    if kind in (L.STRING, L.BYTES):
-        low, high = sorted(draw(st.tuples(st.integers(0, 4), st.integers(0, 4))))
-        rules |= {"min_length": draw(st.sampled_from([None, low])), "max_length": draw(st.sampled_from([None, high]))}
-    if kind is L.STRING:
-        rules["pattern"] = draw(st.sampled_from([None, "a*", "[aA1]+|医", r"\d", ".?", r"[^a]*\w", "(?:a|1){1,3}", r"\S*"]))
-        rules["code"] = draw(st.sampled_from([None, "citizen_id", "division_code"]))
-    ordered = values.filter(lambda v: v == v)
-    if kind not in (L.BOOLEAN, L.BYTES):
-        low, high = sorted(draw(st.tuples(ordered, ordered)))
-        rules |= {"minimum": draw(st.sampled_from([None, text(low)])), "maximum": draw(st.sampled_from([None, text(high)]))}
-    if kind not in (L.DOUBLE, L.BYTES):
-        rules["values"] = tuple(text(v) for v in draw(st.lists(ordered, max_size=3)))
-    precision = {"precision": 5, "scale": 2} if kind is L.NUMBER else {}
-    some = draw(st.lists(st.none() | values, max_size=12))
-    return Field("f", kind, "F", **rules, **precision), some
-
-
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
-@given(fields_and_values())
+@given(st.integers(0, 12).flatmap(fields_and_values))
 def test_the_engine_decides_as_one_would_row_by_row(case: tuple[Field, list[Any]]) -> None:
     asked, values = case
     of = contract(asked)
