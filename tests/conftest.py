@@ -99,8 +99,10 @@ def _once(name: str) -> Iterator[Path]:
 def pg_cluster() -> embedded.Cluster:
     """An embedded PostgreSQL 18, one for all workers; fsync is off, a test that kills a server makes its own."""
     with _once("postgres") as state:
-        known = json.loads(state.read_text()) if state.exists() else {"port": choose(), "password": embedded.new_password()}
-        cluster = embedded.Cluster(state.parent / "postgres", known["port"], known["password"])
+        known: dict[str, int | str] = (
+            json.loads(state.read_text()) if state.exists() else {"port": choose(), "password": embedded.new_password()}
+        )
+        cluster = embedded.Cluster(state.parent / "postgres", int(known["port"]), str(known["password"]))
         embedded.create(cluster.data, password=cluster.password)
         embedded.start(cluster, settings=_FAST)
         state.write_text(json.dumps(known))

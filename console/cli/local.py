@@ -50,6 +50,7 @@ def up(
     scale: Annotated[
         float, typer.Option("--scale", min=0.001, help="Size of the demo district; 1 is about 20,000 licences.")
     ] = 1.0,
+    background: Annotated[bool, typer.Option("--background", hidden=True)] = False,
     as_json: Json = False,
 ) -> None:
     """Start the hub."""
@@ -70,7 +71,10 @@ def up(
     signal.signal(signal.SIGTERM, stop)
     try:
         with installation.running(bus=bus, with_airflow=airflow, say=lambda line: say(f"… {line}")) as made:
-            show(_told(made), as_json=as_json, text=lambda: _greeting(made))
+            value = _told(made)
+            if not background:
+                show(value, as_json=as_json, text=lambda: _greeting(value))
+            installation.announce(made)
             ok = _demo(made, once=once, scale=scale) if demo or once else True
             if once:
                 raise typer.Exit(0 if ok else 1)
@@ -92,24 +96,23 @@ def _told(made: Installation) -> dict[str, Any]:
     return {"home": str(made.home.path), "bus": made.settings.bus, "addresses": made.addresses, "passwords": made.passwords}
 
 
-def _greeting(made: Installation) -> str:
-    lines = [f"OneDoor runs on {made.home.path} (bus: {made.settings.bus})"]
-    lines += [f"  {name:10} {address}" for name, address in made.addresses.items()]
-    if made.passwords:
+def _greeting(value: dict[str, Any]) -> str:
+    lines = [f"OneDoor runs on {value['home']} (bus: {value['bus']})"]
+    lines += [f"  {name:10} {address}" for name, address in value["addresses"].items()]
+    if value["passwords"]:
         lines.append("Passwords made by this first start, shown once (new ones: onedoor credentials reset):")
-        lines += [f"  {name}: {password}" for name, password in made.passwords.items()]
+        lines += [f"  {name}: {password}" for name, password in value["passwords"].items()]
     return "\n".join(lines)
 
 
 def _detach(*, demo: bool, airflow: bool, bus: str | None, scale: float, as_json: bool) -> None:
-    import json
     import os
     import subprocess
     import sys
     import time
 
     from console.local.home import open_home
-    from console.local.installation import READY_NAME
+    from console.local.installation import READY_NAME, take_ready
     from schemas.errors import RejectedError
 
     home = open_home()
@@ -120,7 +123,7 @@ def _detach(*, demo: bool, airflow: bool, bus: str | None, scale: float, as_json
             pass
     ready = home.run_dir / READY_NAME
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "console.cli.main", "up", "--demo" if demo else "--no-demo"]
+    command = [sys.executable, "-m", "console.cli.main", "up", "--background", "--demo" if demo else "--no-demo"]
     command += ["--airflow" if airflow else "--no-airflow", "--scale", str(scale), *(["--bus", bus] if bus else [])]
     out = home.logs_dir / "up.log"
     out.unlink(missing_ok=True)
@@ -133,8 +136,8 @@ def _detach(*, demo: bool, airflow: bool, bus: str | None, scale: float, as_json
             start_new_session=True,
             env=os.environ | {"ONEDOOR_HOME": str(home.path)},
         )
-    with progress("starting"):
-        while not ready.exists():
+    with progress("starting", quiet=as_json):
+        while (told := take_ready(home)) is None:
             if process.poll() is not None:
                 said = out.read_text("utf-8", "replace").strip().splitlines()
                 raise RejectedError(
@@ -144,10 +147,8 @@ def _detach(*, demo: bool, airflow: bool, bus: str | None, scale: float, as_json
                     remedy="onedoor doctor",
                 )
             time.sleep(0.1)
-    told = json.loads(ready.read_text("utf-8"))
-    text = "\n".join([f"OneDoor runs on {home.path}", *(f"  {name:10} {at}" for name, at in told["addresses"].items())])
-    first = "Passwords made by this first start are in " + str(out) if told.get("new") else ""
-    show({"home": str(home.path), "addresses": told["addresses"]}, as_json=as_json, text="\n".join(filter(None, [text, first])))
+    value = {"home": str(home.path), "bus": home.fix_bus(None), **told}
+    show(value, as_json=as_json, text=lambda: _greeting(value))
 
 
 def down(as_json: Json = False) -> None:

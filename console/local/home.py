@@ -123,7 +123,17 @@ class Home:
                     remedy="onedoor status; onedoor down",
                     fault=Fault.CLIENT,
                 ) from None
+            (self.run_dir / "supervisor.pid").write_text(str(os.getpid()), "utf-8")
             yield
+
+    def supervisor_pid(self) -> int | None:
+        """Return the process id of the supervisor that holds this home, or None."""
+        if not self.locked():
+            return None
+        try:
+            return int((self.run_dir / "supervisor.pid").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def locked(self) -> bool:
         """Say whether a supervisor holds the home now."""

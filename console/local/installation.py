@@ -80,7 +80,6 @@ def running(
         made = Installation(home, settings, supervisor, with_airflow and airflow.installed(), home.new)
         try:
             _start(made, kind, say)
-            _write_ready(made)
             supervisor.watch()
             yield made
         finally:
@@ -242,23 +241,38 @@ def answers(port: int, path: str, *, timeout_s: float = 3) -> bool:
         connection.close()
 
 
-def _write_ready(made: Installation) -> None:
-    value = {"pid": os.getpid(), "airflow": made.with_airflow, "addresses": made.addresses}
-    (made.home.run_dir / READY_NAME).write_text(json.dumps(value), "utf-8")
+def announce(made: Installation) -> None:
+    """Tell a start in the background, and ``status``, that everything is ready."""
+    fresh = made.home.run_dir / f".{READY_NAME}"
+    value = {"addresses": made.addresses, "passwords": made.passwords}
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        json.dump(value, out)
+    fresh.rename(made.home.run_dir / READY_NAME)
+
+
+def take_ready(home: Home) -> dict[str, Any] | None:
+    """Return what a start in the background says when it is ready, or None; its new passwords are given once."""
+    file = home.run_dir / READY_NAME
+    try:
+        told: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    file.write_text(json.dumps(told | {"passwords": {}}), "utf-8")
+    return told
 
 
 def down(path: Path | None = None, *, timeout_s: float = 120) -> bool:
     """Stop the installation of a home and return whether anything ran; what a killed supervisor left is stopped too."""
     home = find_home(path)
     ran = False
-    pid = supervisor_pid(home)
+    pid = home.supervisor_pid()
     if pid is not None:
         ran = True
         os.kill(pid, signal.SIGTERM)
         until = time.monotonic() + timeout_s
         while alive(pid) and home.locked() and time.monotonic() < until:
             time.sleep(0.1)
-    for file in sorted(home.run_dir.glob("*.pid"), key=lambda f: f.name == "postgres.pid"):
+    for file in sorted(_pid_files(home), key=lambda f: f.name == "postgres.pid"):
         if (left := read_pid(file)) is not None:
             ran = True
             is_postgres = file.name == "postgres.pid"
@@ -267,21 +281,15 @@ def down(path: Path | None = None, *, timeout_s: float = 120) -> bool:
     return ran
 
 
-def supervisor_pid(home: Home) -> int | None:
-    """Return the process id of the supervisor that holds a home, or None."""
-    if not home.locked():
-        return None
-    try:
-        return int(json.loads((home.run_dir / "supervisor.json").read_text("utf-8"))["pid"])
-    except (OSError, ValueError, KeyError):
-        return None
+def _pid_files(home: Home) -> list[Path]:
+    return sorted(file for file in home.run_dir.glob("*.pid") if file.name != "supervisor.pid")
 
 
 def status(path: Path | None = None) -> dict[str, Any]:
     """Return what runs in a home: its processes, whether they answer, and the addresses."""
     home = find_home(path)
     children: list[dict[str, Any]] = []
-    for file in sorted(home.run_dir.glob("*.pid")):
+    for file in _pid_files(home):
         pid = read_pid(file)
         children.append(
             {
