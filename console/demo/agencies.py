@@ -1,4 +1,4 @@
-"""The demo's departments, licence types and kinds of service item. Codes are made with valid check characters; nobody bears them."""
+"""The demo's departments, licence types and kinds of service item. Their codes have valid check characters; nobody bears them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Subject:
 
 
 _NAMES: Final = (
-    ("information_centre", "曲江区政务信息中心"),
+    ("centre", "信息中心"),
     ("market_supervision", "曲江区市场监督管理局"),
     ("public_security", "曲江区公安分局"),
     ("civil_affairs", "曲江区民政局"),

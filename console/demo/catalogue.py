@@ -57,7 +57,11 @@ def make_items(count: int) -> tuple[Item, ...]:
         group, turn = (market, n // 5) if n % 5 == 0 else (others, n - n // 5 - 1)
         subject, action = group[turn % len(group)], turn // len(group)
         serial[subject.agency.code] = main = serial.get(subject.agency.code, 0) + 1
-        name = subject.name + ACTIONS[action % len(ACTIONS)] + (f"（第{action // len(ACTIONS) + 1}类）" if action >= len(ACTIONS) else "")
+        name = (
+            subject.name
+            + ACTIONS[action % len(ACTIONS)]
+            + (f"（第{action // len(ACTIONS) + 1}类）" if action >= len(ACTIONS) else "")
+        )
         basic = f"44{_TYPES[n % len(_TYPES)]}{subject.agency.number:02d}{main:03d}000"
         items.append(Item(f"{subject.agency.credit_code}3{basic}", name, subject))
     return tuple(items)
@@ -115,7 +119,9 @@ def item_sheet(rng: np.random.Generator, items: Sequence[Item], anchor: np.datet
 
 def implementation_sheet(rng: np.random.Generator, items: Sequence[Item], anchor: np.datetime64) -> Sheet:
     """Return the implementation records (``up_task_general_extend``): one or two ways 业务办理项 in which an item is done."""
-    ways = [(item, way) for item, more in zip(items, rng.random(len(items)) < 0.4, strict=True) for way in range(2 if more else 1)]
+    ways = [
+        (item, way) for item, more in zip(items, rng.random(len(items)) < 0.4, strict=True) for way in range(2 if more else 1)
+    ]
     count = len(ways)
     sheet = Sheet(
         "item_implementations",
@@ -148,7 +154,9 @@ def implementation_sheet(rng: np.random.Generator, items: Sequence[Item], anchor
     return sheet
 
 
-def material_sheet(rng: np.random.Generator, items: Sequence[Item], anchor: np.datetime64) -> tuple[Sheet, tuple[Accepted, ...]]:
+def material_sheet(
+    rng: np.random.Generator, items: Sequence[Item], anchor: np.datetime64
+) -> tuple[Sheet, tuple[Accepted, ...]]:
     """Return the required materials (``up_task_material``), and which licence types they accept.
 
     The first material of an item is its form; then the base licence of the applicant, then what the subject asks for. Every

@@ -118,7 +118,10 @@ def day_texts(days: npt.NDArray[Any]) -> pa.Array:
 def joined(count: int, *parts: bytes | Bytes) -> Bytes:
     """Return ``count`` rows, each the parts side by side: the same bytes in every row, or a matrix with bytes for each."""
     return np.hstack(
-        [np.broadcast_to(np.frombuffer(p, np.uint8), (count, len(p))) if isinstance(p, bytes) else p.reshape(count, -1) for p in parts]
+        [
+            np.broadcast_to(np.frombuffer(p, np.uint8), (count, len(p))) if isinstance(p, bytes) else p.reshape(count, -1)
+            for p in parts
+        ]
     )
 
 
@@ -126,7 +129,9 @@ def texts(rows: Bytes) -> pa.Array:
     """Return a matrix of ASCII bytes as an Arrow column of strings."""
     count, width = rows.shape
     ends = np.arange(0, width * (count + 1), width, dtype=np.int32)
-    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(rows).tobytes())])
+    return pa.Array.from_buffers(
+        pa.string(), count, [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(rows).tobytes())]
+    )
 
 
 def _values(alphabet: bytes, rows: Bytes) -> Ints:

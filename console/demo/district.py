@@ -1,4 +1,4 @@
-"""Builds the demo district: source databases with owners and readers of their own, filled, and the truth about their wrong rows."""
+"""Builds the demo district: source databases with owners and readers of their own, and the truth about their wrong rows."""
 
 from __future__ import annotations
 
@@ -93,18 +93,21 @@ class District:
         """Return the rows that must be set aside."""
         return truth.read(self.folder / TRUTH_NAME)
 
-    def secret_file(self, source: str) -> Path:
-        """Return the file, 0600, that holds the password of the hub's reader of a source."""
-        return self.folder / f"{source}.password"
-
     def churn(self, seed: int, n: int, clock: Clock) -> Churned:
         """Let the approval system work on: see ``market.churn``. Rows known to be wrong are left as they are."""
+        wrong = [key for key in truth.keys(self.truth(), "market_cases") if key is not None]
         with psycopg.connect(self.owners["demo_market"]) as connection:
-            return churn(connection, seed, n, clock, avoid=truth.keys(self.truth(), "market_cases"))
+            return churn(connection, seed, n, clock, avoid=wrong)
 
 
 def build(
-    superuser_url: str, home: Path, licences: int = DEFAULT_LICENCES, seed: int = SEED, *, anchor: datetime = ANCHOR, prefix: str = ""
+    superuser_url: str,
+    home: Path,
+    licences: int = DEFAULT_LICENCES,
+    seed: int = SEED,
+    *,
+    anchor: datetime = ANCHOR,
+    prefix: str = "",
 ) -> District:
     """Build the district, or go on with the one that the data folder holds.
 
@@ -130,8 +133,6 @@ def build(
     district = District(
         folder, sizes, state["seed"], _urls(superuser_url, state, "reader"), _urls(superuser_url, state, "owner")
     )
-    for source, accounts in state["accounts"].items():
-        _write_private(district.secret_file(source), accounts["reader"]["password"])
     try:
         _make_databases(superuser_url, state)
         empty = [d for d in DATABASES if not _filled(district.owners[d.source], d)]
@@ -158,7 +159,11 @@ def open_district(superuser_url: str, home: Path) -> District | None:
         return None
     state = json.loads(path.read_text("utf-8"))
     return District(
-        path.parent, Sizes(**state["sizes"]), state["seed"], _urls(superuser_url, state, "reader"), _urls(superuser_url, state, "owner")
+        path.parent,
+        Sizes(**state["sizes"]),
+        state["seed"],
+        _urls(superuser_url, state, "reader"),
+        _urls(superuser_url, state, "owner"),
     )
 
 
@@ -182,11 +187,11 @@ def _state(folder: Path, licences: int, seed: int, anchor: datetime, prefix: str
         "anchor": anchor.isoformat(),
         "accounts": accounts,
     }
-    _write_private(path, json.dumps(state, indent=1))
+    write_private(path, json.dumps(state, indent=1))
     return state
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
     new = path.with_name(path.name + ".new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
@@ -199,12 +204,11 @@ def _write_private(path: Path, text: str) -> None:
 def _urls(superuser_url: str, state: Mapping[str, Any], account: str) -> Mapping[str, str]:
     parts = urlsplit(superuser_url)
     where = parts.netloc.rpartition("@")[2]
-    return MappingProxyType(
-        {
-            source: f"postgresql://{quote(a[account]['role'], safe='')}:{quote(a[account]['password'], safe='')}@{where}/{a['database']}"
-            for source, a in state["accounts"].items()
-        }
-    )
+    out = {}
+    for source, accounts in state["accounts"].items():
+        role, password = (quote(accounts[account][part], safe="") for part in ("role", "password"))
+        out[source] = f"postgresql://{role}:{password}@{where}/{accounts['database']}"
+    return MappingProxyType(out)
 
 
 def _make_databases(superuser_url: str, state: Mapping[str, Any]) -> None:
@@ -220,19 +224,21 @@ def _make_databases(superuser_url: str, state: Mapping[str, Any]) -> None:
                 connection.execute(sql.SQL("GRANT pg_read_all_stats TO {}").format(sql.Identifier(reader)))
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
                 connection.execute(
-                    sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(sql.Identifier(name), sql.Identifier(owner))
+                    sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
+                        sql.Identifier(name), sql.Identifier(owner)
+                    )
                 )
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-            connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(name), sql.Identifier(reader)))
+            connection.execute(
+                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(name), sql.Identifier(reader))
+            )
 
 
 def _make_role(connection: psycopg.Connection[Any], role: str, password: str) -> None:
     """Make a role or set its password; the server is given the password's verifier only."""
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     verb = "ALTER" if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() else "CREATE"
-    connection.execute(
-        sql.SQL(verb + " ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier))  # type: ignore[arg-type]
-    )
+    connection.execute(sql.SQL(verb + " ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
 
 
 def _filled(owner_url: str, database: Database) -> bool:
@@ -250,9 +256,7 @@ def _fill(owner_url: str, database: Database, made: Generated) -> None:
             _create(connection, table, rows.schema)
             _copy(connection, table.name, rows)
             for columns in table.indexes:
-                connection.execute(
-                    sql.SQL("CREATE INDEX ON {} ({})").format(sql.Identifier(table.name), _identifiers(columns))
-                )
+                connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(sql.Identifier(table.name), _identifiers(columns)))
             if table.key:
                 connection.execute(
                     sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(sql.Identifier(table.name), sql.Identifier(table.key))
@@ -264,8 +268,7 @@ def _fill(owner_url: str, database: Database, made: Generated) -> None:
 
 def _create(connection: psycopg.Connection[Any], table: Table, schema: pa.Schema) -> None:
     columns = [
-        sql.SQL("{} {}").format(sql.Identifier(f.name), sql.SQL(table.types.get(f.name) or _sql_type(f.type)))  # type: ignore[arg-type]
-        for f in schema
+        sql.SQL("{} {}").format(sql.Identifier(f.name), sql.SQL(table.types.get(f.name) or _sql_type(f.type))) for f in schema
     ]
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(table.name), sql.SQL(", ").join(columns)))
 
@@ -278,7 +281,9 @@ def _sql_type(kind: pa.DataType) -> str:
 
 def _copy(connection: psycopg.Connection[Any], table: str, rows: pa.RecordBatch) -> None:
     encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), _identifiers(rows.schema.names))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        sql.Identifier(table), _identifiers(rows.schema.names)
+    )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(encoder.write_header())
         for start in range(0, rows.num_rows, _COPY_ROWS):

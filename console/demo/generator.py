@@ -23,7 +23,11 @@ SEED: Final = 440205
 ANCHOR: Final = datetime(2026, 11, 1, tzinfo=UTC)
 """The instant up to which the district's history is made; what comes after is ``churn``."""
 DEFAULT_LICENCES: Final = 20_000
+LEAST_LICENCES: Final = 100
 MOST_LICENCES: Final = 4_000_000
+
+
+_STREAMS: Final = ("people", "items", "ways", "materials", "types", "licences", "cases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +43,25 @@ class Sizes:
         """Return sizes to go with a number of licences: a quarter as many applications, at most 50,000; at most 300 items.
 
         Raises:
-            RejectedError: fewer than 100 licences, or more than there are made numbers for.
+            RejectedError: fewer licences than the least, or more than there are made numbers for.
         """
-        if not 100 <= licences <= MOST_LICENCES:
+        if not LEAST_LICENCES <= licences <= MOST_LICENCES:
             raise RejectedError(
-                f"a district of {licences} licences cannot be made; expected 100 to {MOST_LICENCES}",
+                f"a district of {licences} licences cannot be made; expected {LEAST_LICENCES} to {MOST_LICENCES}",
                 code="demo.scale",
                 fault=Fault.CLIENT,
             )
         return Sizes(licences, min(300, max(60, licences // 50)), min(50_000, licences // 4))
 
+    @staticmethod
+    def scaled(scale: float) -> Sizes:
+        """Return the sizes of a district ``scale`` times the default one, at least the smallest."""
+        return Sizes.of(max(LEAST_LICENCES, round(DEFAULT_LICENCES * scale)))
+
 
 @dataclass(frozen=True)
 class Generated:
-    """The rows of each resource but ``divisions``, the hub's own table of accepted licence types, and the truth about wrong rows."""
+    """The rows of each resource but ``divisions``, the hub's own table of accepted licence types, the truth about wrong rows."""
 
     rows: Mapping[str, pa.RecordBatch]
     accepted: tuple[Accepted, ...]
@@ -68,7 +77,7 @@ def generate(sizes: Sizes, seed: int = SEED, anchor: datetime = ANCHOR) -> Gener
         anchor: aware instant; no row is younger.
     """
     at = np.datetime64(anchor.astimezone(UTC).replace(tzinfo=None), "us")
-    chance = {name: np.random.default_rng([seed, n]) for n, name in enumerate(("people", "items", "ways", "materials", "types", "licences", "cases"))}
+    chance = {name: np.random.default_rng([seed, n]) for n, name in enumerate(_STREAMS)}
     items = make_items(sizes.items)
     holders = make_holders(chance["people"], sizes.licences)
     materials, accepted = material_sheet(chance["materials"], items, at)
@@ -81,6 +90,13 @@ def generate(sizes: Sizes, seed: int = SEED, anchor: datetime = ANCHOR) -> Gener
         *case_sheets(chance["cases"], items, holders, sizes.applications, at),
     )
     return Generated({s.resource: s.rows() for s in sheets}, accepted, tuple(w for s in sheets for w in s.wrong))
+
+
+def accepted_licences(sizes: Sizes, seed: int = SEED) -> tuple[Accepted, ...]:
+    """Return the hub's own table of the same district: which licence types each material of an item accepts."""
+    return material_sheet(
+        np.random.default_rng([seed, _STREAMS.index("materials")]), make_items(sizes.items), np.datetime64(0, "us")
+    )[1]
 
 
 def divisions() -> pa.RecordBatch:

@@ -66,7 +66,7 @@ def make_holders(rng: np.random.Generator, licences: int) -> Holders:
     count = max(20, int(licences * _HOLDERS_A_LICENCE))
     people = int(count * _PEOPLE_SHARE)
     companies = count - people
-    strange_people, strange_companies = people // 4, companies // 4
+    strange_people, strange_companies = max(1, people // 4), max(1, companies // 4)
     ids, _ = citizen_ids(rng, people + strange_people)
     codes = credit_codes(rng.permutation(companies + strange_companies), prefix=b"91")
     names = [
@@ -95,7 +95,9 @@ def type_sheet(rng: np.random.Generator, anchor: np.datetime64) -> Sheet:
     )
     # the types that the items lean on stay right: only the last ones can be wrong
     eligible = np.arange(len(_KIND)) >= len(_KIND) - 3
-    sheet.spoil(rng, (Fault("type", "validity_years", "YXQNX", becomes("五年")), Fault("required", "name", "ZZMC", nothing)), eligible)
+    sheet.spoil(
+        rng, (Fault("type", "validity_years", "YXQNX", becomes("五年")), Fault("required", "name", "ZZMC", nothing)), eligible
+    )
     sheet.uglify(rng, "ZZMC", 0.1, wide_blanks)
     sheet.uglify(rng, "YXQNX", 0.1, fullwidth)
     return sheet

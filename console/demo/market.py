@@ -141,7 +141,11 @@ def _applicants(rng: np.random.Generator, holders: Holders, person: Any) -> Ints
 def _states(rng: np.random.Generator, age_s: Ints) -> Ints:
     chance = rng.random(len(age_s))
     still_open = chance < np.where(age_s < 30 * 86_400, 0.75, 0.12)
-    return np.where(still_open, rng.choice(5, len(age_s), p=[0.2, 0.3, 0.3, 0.15, 0.05]), rng.choice([5, 6, 7], len(age_s), p=[0.9, 0.07, 0.03]))
+    return np.where(
+        still_open,
+        rng.choice(5, len(age_s), p=[0.2, 0.3, 0.3, 0.15, 0.05]),
+        rng.choice([5, 6, 7], len(age_s), p=[0.9, 0.07, 0.03]),
+    )
 
 
 def _step_sheet(rng: np.random.Generator, numbers: pa.Array, state: Ints, asked: Any, moved: Any) -> Sheet:
@@ -261,15 +265,14 @@ INSERT INTO ex_gdbs_spcl ("SBLSH", "XH", "SPHJDM", "SPHJMC", "SPBMMC", "SPBMZZJD
 VALUES (%s, %s, %s, %s, %s, %s, %s, '同意', %s, %s)
 """
 _RESULT: Final = """
-INSERT INTO ex_gdbs_bj ("SBLSH", "BJBMMC", "BJBMZZJGDM", "BJJGDM", "BJJGMS", "ZJGZMC", "ZJBH", "ZJYXQX", "SFJE", "JEDWDM", "BJSJ", "GXSJ")
+INSERT INTO ex_gdbs_bj ("SBLSH", "BJBMMC", "BJBMZZJGDM", "BJJGDM", "BJJGMS", "ZJGZMC",
+                        "ZJBH", "ZJYXQX", "SFJE", "JEDWDM", "BJSJ", "GXSJ")
 VALUES (%s, %s, %s, '0', '出证办结', '准予行政许可决定书', %s, '长期', 0, 'CNY', %s, %s)
 """
 _SERIALS: Final = 'SELECT substr("SBLSH", 40, 4) FROM ex_gdbs_sb WHERE starts_with("SBLSH", %s) AND length("SBLSH") >= 43'
 
 
-def churn(
-    connection: psycopg.Connection[Any], seed: int, n: int, clock: Clock, *, avoid: Collection[str] = ()
-) -> Churned:
+def churn(connection: psycopg.Connection[Any], seed: int, n: int, clock: Clock, *, avoid: Collection[str] = ()) -> Churned:
     """Do a round of the approval system's work in one transaction: two of three move a case on, one of three brings a new one.
 
     Every row written is right, and its update time is the clock's instant taken inside the transaction. New applications come

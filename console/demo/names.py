@@ -1,4 +1,4 @@
-"""Names that nobody bears, from fixed lists: a person's holds ``拟名``, a company's ``拟企``, so a test finds any that leaked."""
+"""Names that nobody bears, from fixed lists: a person's holds ``拟名``, a company's ``拟企``; a test finds any that leaked."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.canonical import NULL, SEPARATOR
 from schemas.codes import citizen_id, credit_code
 
 Rows = npt.NDArray[np.int64]
@@ -23,7 +22,7 @@ WRONG_SHARE: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way of being wrong: ``change`` spoils the text of ``column``; the hub finds it by ``rule`` in the contract's ``field``."""
+    """One way of being wrong: ``change`` spoils the text of ``column``; ``rule`` of the contract's ``field`` finds it."""
 
     rule: str
     field: str
@@ -33,10 +32,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A row that must be set aside: its key as the contract normalises it, and what is wrong with it."""
+    """A row that must be set aside, and what is wrong with it.
+
+    ``key`` is the row's key as a person would name it: the canonical texts of its fields, joined by ``/``; None where one is
+    null.
+    """
 
     resource: str
-    key: str
+    key: str | None
     field: str
     rule: str
 
@@ -105,13 +108,14 @@ class Sheet:
         order[there] = here
         self.columns[column] = self.columns[column].take(pa.array(order))
 
-    def keys(self, rows: Rows) -> list[str]:
-        """Return the key of each of ``rows``: its canonical texts, joined; a blank text is a null."""
+    def keys(self, rows: Rows) -> list[str | None]:
+        """Return the key of each of ``rows`` as ``Wrong`` holds it; a blank text is a null."""
         parts = [self.columns[column].take(pa.array(rows)).to_pylist() for column in self.key]
-        return [SEPARATOR.join(NULL if v is None or not str(v).strip() else str(v) for v in key) for key in zip(*parts, strict=True)]
+        keys = [tuple("" if v is None else str(v).strip() for v in key) for key in zip(*parts, strict=True)]
+        return ["/".join(key) if all(key) else None for key in keys]
 
     def uglify(self, rng: np.random.Generator, column: str, share: float, change: Change) -> None:
-        """Make a share of the rows ugly in ``column``, in a way that the contract's normalisations mend; wrong rows are left."""
+        """Make a share of the rows ugly in ``column``, in a way that the contract's normalisations mend; not wrong rows."""
         rows = np.flatnonzero(rng.random(len(self)) < share)
         self.edit(column, rows[~np.isin(rows, np.fromiter(self.spoiled, np.int64, len(self.spoiled)))], change)
 

@@ -17,7 +17,7 @@ SCHEMA: Final = pa.schema([("resource", pa.string()), ("key", pa.string()), ("fi
 
 def write(path: Path, wrong: Iterable[Wrong]) -> None:
     """Write a line for each wrong row, 0600, in place of what was there."""
-    rows = sorted((w.resource, w.key, w.field, w.rule) for w in wrong)
+    rows = sorted(((w.resource, w.key, w.field, w.rule) for w in wrong), key=lambda r: tuple(v or "" for v in r))
     table = pa.table([list(c) for c in zip(*rows, strict=True)] if rows else [[], [], [], []], schema=SCHEMA)
     new = path.with_suffix(".new")
     pq.write_table(table, new)
@@ -26,10 +26,10 @@ def write(path: Path, wrong: Iterable[Wrong]) -> None:
 
 
 def read(path: Path) -> tuple[Wrong, ...]:
-    """Return every wrong row, ordered by resource and key; rows of a doubled key or without a key stand as often as they are."""
+    """Return every wrong row, by resource and key; rows of a doubled key or without a key stand as often as they are."""
     return tuple(Wrong(**row) for row in pq.read_table(path, schema=SCHEMA).to_pylist())
 
 
-def keys(wrong: Iterable[Wrong], resource: str) -> Counter[str]:
-    """Return the keys of a resource that must be set aside, each with how many rows: canonical texts joined by U+001F."""
+def keys(wrong: Iterable[Wrong], resource: str) -> Counter[str | None]:
+    """Return the keys of a resource's rows that must be set aside, each with how many rows; None: rows without a key."""
     return Counter(w.key for w in wrong if w.resource == resource)
