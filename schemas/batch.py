@@ -1,7 +1,7 @@
-"""The steps of the typed flow. Each is made by one function only and taken by the next, so that unchecked data cannot be sealed.
+"""The steps of the typed flow. Each is made by one function only and taken by the next: unchecked data cannot be sealed.
 
-    RawBatch --conform--> ConformedBatch --check--> CheckedBatch --seal--> SealedBatch --envelope--> the bus
-                  \\--------- Rejects ---------/
+RawBatch --conform--> ConformedBatch --check--> CheckedBatch --seal--> SealedBatch --envelope--> the bus;
+what conform and check set aside are Rejects.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Rejects:
 
 @dataclass(frozen=True, slots=True)
 class ConformedBatch:
-    """Rows that fit the contract's types, after the normalisations it names. ``rows`` has ``types.contract_schema(contract)``."""
+    """Rows that fit the contract's types, after the normalisations it names: ``rows`` has ``types.contract_schema``."""
 
     contract: DataContract
     rows: pa.RecordBatch
@@ -71,7 +71,7 @@ class CheckedBatch:
 
 @dataclass(frozen=True, slots=True)
 class SealedBatch:
-    """Rows in the form they land in: ``landed.landed_schema(contract)``, less ``_run`` and ``_as_of``. No personal value is clear."""
+    """Rows in the form they land in, with ``landed.landed_schema``: no personal value is clear."""
 
     contract: DataContract
     rows: pa.RecordBatch
@@ -90,7 +90,7 @@ class StoredRows:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedRows:
-    """Rows under a grant: only the granted fields. Made only by ``exchange.trust.release``; the only rows a sink may be given."""
+    """Rows under a grant, only the granted fields: made only by ``exchange.trust.release``, and all that a sink may be given."""
 
     contract: DataContract
     grant: str

@@ -1,9 +1,9 @@
-"""One byte form of a row, for hashing and comparing. Version ``c1``, frozen by ``tests/golden``.
+r"""One byte form of a row, for hashing and comparing. Version ``c1``, frozen by ``tests/golden``.
 
 A row's bytes are its fields' texts in the contract's order, joined by U+001F, in UTF-8. A source's SQL can make the same text.
 
 ==========  ====================================================================
-string      as conformed; ``\\`` becomes ``\\\\`` and U+001F becomes ``\\u``
+string      as conformed; ``\`` becomes ``\\`` and U+001F becomes ``\u``
 integer     decimal digits, ``-`` in front of a negative
 number      decimal digits with exactly the declared scale, no exponent
 double      the 16 lower-case hex digits of its IEEE 754 form, big-endian
@@ -12,7 +12,7 @@ date        ``YYYY-MM-DD``
 timestamp   ``YYYY-MM-DD HH:MM:SS.ffffffZ`` in UTC
 time        ``HH:MM:SS.ffffff``
 bytes       lower-case hex
-null        ``\\N``
+null        ``\N``
 ==========  ====================================================================
 """
 
@@ -20,12 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.columns import used_bytes
+from schemas.errors import DefectError
 from schemas.secret import Secret
 
 VERSION: Final = "c1"
@@ -83,7 +86,7 @@ def hash_column(values: pa.Array, key: Secret[bytes], person: bytes = _PERSON) -
     out = b"".join(
         [
             blake2b(raw[start:end], digest_size=HASH_BYTES, key=secret, person=person).digest()
-            for start, end in zip(offsets, offsets[1:], strict=False)
+            for start, end in pairwise(offsets)
         ]
     )
     ends = np.arange(0, HASH_BYTES * (count + 1), HASH_BYTES, dtype=np.int32)
@@ -94,8 +97,10 @@ def hash_sum(hashes: pa.Array) -> int:
     """Return the sum of 16-byte hashes as big-endian integers, mod 2**128: the same in any order, and a double row counts."""
     if len(hashes) == 0:
         return 0
-    _, _, data = hashes.buffers()
-    words = np.frombuffer(data, ">u4")[hashes.offset * 4 : (hashes.offset + len(hashes)) * 4].reshape(-1, 4)
+    raw = used_bytes(hashes)
+    if raw.size != HASH_BYTES * len(hashes):
+        raise DefectError("a row hash has another length than 16 bytes", code="canonical.hash_length")
+    words = raw.view(">u4").reshape(-1, 4)
     sums = words.sum(axis=0, dtype=np.uint64)
     return sum(int(s) << (96 - 32 * i) for i, s in enumerate(sums)) % MODULUS
 

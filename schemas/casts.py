@@ -30,7 +30,7 @@ _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01, 9999-12-31
 _FIRST_US, _LAST_US = _FIRST_DAY * _DAY_US, (_LAST_DAY + 1) * _DAY_US - 1
 _PLAIN_OFFSET_US: Final = 8 * 3_600_000_000
 _PLAIN_SINCE_US: Final = 694_224_000_000_000  # 1992-01-01: from then on Asia/Shanghai is always eight hours ahead
-_EPOCH: Final = datetime(1970, 1, 1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _WHOLE: Final = r"^-?[0-9]{1,19}$"
 _EXACT: Final = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
@@ -258,7 +258,7 @@ def _to_china(column: pa.Array) -> pa.Array:
 
 
 def _wall_us(instant: int) -> int:
-    offset = (_EPOCH + timedelta(microseconds=instant)).replace(tzinfo=UTC).astimezone(CHINA).utcoffset() or timedelta(0)
+    offset = (_EPOCH + timedelta(microseconds=instant)).astimezone(CHINA).utcoffset() or timedelta(0)
     return instant + offset // timedelta(microseconds=1)
 
 
@@ -279,7 +279,7 @@ def _from_china(plain: pa.Array) -> pa.Array:
 
 
 def _instant_us(wall: int) -> int:
-    local = (_EPOCH + timedelta(microseconds=wall)).replace(tzinfo=CHINA)
+    local = (_EPOCH + timedelta(microseconds=wall)).replace(tzinfo=CHINA)  # the wall time's own digits, in that zone
     offset = local.utcoffset() or timedelta(0)
     return wall - offset // timedelta(microseconds=1)
 

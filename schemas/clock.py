@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from schemas.errors import DefectError, RejectedError
 
 CHINA = ZoneInfo("Asia/Shanghai")
+MAX_RATE = 100_000.0
 
 
 class Clock(Protocol):
@@ -77,10 +78,12 @@ def clock_from_setting(text: str | None, *, production: bool) -> Clock:
         start, _, rest = text.partition("@")
         anchor, _, rate = rest.partition("x")
         clock = SetClock(datetime.fromisoformat(start), datetime.fromisoformat(anchor), float(rate or 1))
+        if clock.starts_at.tzinfo is None or not 0 < clock.rate <= MAX_RATE:
+            raise ValueError("no offset, or a rate that does not run forwards")
         clock.now()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise RejectedError(
-            "the clock setting is not of the form <start>@<anchor>[x<rate>] with offsets",
+            "the clock setting is not of the form <start>@<anchor>[x<rate>], with offsets and a rate above 0",
             code="clock.form",
             where="ONEDOOR_CLOCK",
         ) from error

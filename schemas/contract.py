@@ -103,7 +103,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class CaseRole:
-    """Which fields tell the hub of a case: the contract's role ``case``. ``open_states`` are the state's values of an open case."""
+    """Which fields tell the hub of a case (role ``case``). ``open_states`` are the state's values of an open case."""
 
     case_number: str
     item_code: str

@@ -15,89 +15,21 @@ from schemas.contract import DataContract, Field, LogicalType, Normalise
 from schemas.odcs import document_of, yaml_text
 from schemas.resource import resource_name
 
-_PERSONAL_PARTS: Final = (
-    "sfz",
-    "zjhm",
-    "idcard",
-    "idno",
-    "identity",
-    "passport",
-    "phone",
-    "mobile",
-    "telephone",
-    "address",
-    "email",
-    "birth",
-    "csrq",
-    "sjhm",
-    "lxdh",
-    "spouse",
-    "wechat",
-    "credential",
-)
-_PERSONAL_WORDS: Final = frozenset(
-    [
-        "name",
-        "xm",
-        "id_no",
-        "cert_no",
-        "sjh",
-        "dh",
-        "tel",
-        "addr",
-        "dz",
-        "zz",
-        "zjh",
-        "sex",
-        "gender",
-        "xb",
-        "nation",
-        "mz",
-        "photo",
-        "zp",
-        "qq",
-        "hz",
-        "hukou",
-        "surname",
-        "lxr",
-        "sqrmc",
-        "czrmc",
-        "holder_name",
-        "holder_number",
-        "holder_no",
-        "bank_card",
-        "bank_account",
-        "fax",
-    ]
-)
-_PERSONAL_ENDS: Final = ("xm", "sjh", "sfzh", "zjh", "dz", "dh", "_no_holder")
-_PERSONAL_COMMENTS: Final = tuple(
-    [
-        "身份证",
-        "证件号",
-        "姓名",
-        "名字",
-        "电话",
-        "手机",
-        "住址",
-        "地址",
-        "住所",
-        "出生",
-        "生日",
-        "护照",
-        "民族",
-        "性别",
-        "邮箱",
-        "银行卡",
-        "银行账号",
-        "联系人",
-        "照片",
-        "籍贯",
-        "户籍",
-        "户口",
-        "持证人",
-    ]
-)
+_PERSONAL_PARTS: Final = (  # anywhere in a name, underscores left out
+    "sfz", "zjhm", "idcard", "idno", "certno", "identity", "passport", "credential",
+    "phone", "mobile", "sjhm", "lxdh", "wechat", "email", "address", "birth", "csrq", "spouse",
+)  # fmt: skip
+_PERSONAL_WORDS: Final = frozenset(  # a whole word of a name
+    (
+        "name", "surname", "xm", "lxr", "sqrmc", "czrmc", "holder", "sex", "gender", "xb", "nation", "mz", "photo", "zp",
+        "sjh", "dh", "tel", "fax", "qq", "addr", "dz", "zz", "hz", "hukou", "zjh",
+    )
+)  # fmt: skip
+_PERSONAL_ENDS: Final = ("xm", "sjh", "zjh", "dz", "dh")
+_PERSONAL_COMMENTS: Final = (
+    "身份证", "证件号", "姓名", "名字", "电话", "手机", "住址", "地址", "住所", "出生", "生日", "护照", "民族", "性别",
+    "邮箱", "银行卡", "银行账号", "联系人", "照片", "籍贯", "户籍", "户口", "持证人",
+)  # fmt: skip
 _NOT_A_PERSON: Final = re.compile(
     r"(?:dept|department|org|organi[sz]ation|item|system|file|table|type|licen[cs]e|division|region|area|product|event|step|"
     r"task|form|stage|state|status|resource|project|material|unit|office|agency|column|field|class|category)_?name"
@@ -184,7 +116,7 @@ def looks_personal(column: DraftColumn) -> bool:
 def _personal_word(text: str) -> bool:
     plain = text.replace("_", "")
     tokens = text.split("_")
-    if text in _PERSONAL_WORDS or any(part in plain for part in _PERSONAL_PARTS) or "id_no" in text or "cert_no" in text:
+    if any(part in plain for part in _PERSONAL_PARTS):
         return True
     if _NOT_A_PERSON.search(text):
         return False
@@ -219,12 +151,12 @@ def _questions(shape: DraftShape, contract: DataContract) -> Iterable[str]:
         if column.logical not in list(LogicalType):
             yield f"{f.name} is of type {column.native_type}, which is read as text: is that right?"
         elif f.logical_type is LogicalType.NUMBER and f.precision is None:
-            yield f"{f.name} has no declared precision: 38 digits are kept, 10 of them after the point; give physicalType numeric(p,s)"
+            yield f"{f.name} has no precision: 38 digits are kept, 10 of them after the point; better say numeric(p,s)"
         if not column.name.isascii():
             yield f"column {column.name} is called {f.name}: give it a name that says what it is"
     cursors = [f.name for f in contract.clear if f.logical_type is LogicalType.TIMESTAMP and _CURSORS.match(f.source_name)]
     if cursors:
-        yield f"does {' or '.join(cursors)} rise with every change of a row? then name it in onedoor.cursor, else all is read each time"
+        yield f"does {' or '.join(cursors)} rise with every change of a row? then name it in onedoor.cursor; else all is read"
 
 
 def _field_names(columns: Iterable[str]) -> list[str]:

@@ -84,12 +84,14 @@ def json_schema(field: Field) -> dict[str, Any]:
             out = {"type": "string", "format": "time"}
         case LogicalType.BYTES:
             out = {"type": "string", "contentEncoding": "base64"}
-    if field.max_length is not None:
+    if field.min_length is not None and field.logical_type is LogicalType.STRING:
+        out["minLength"] = field.min_length
+    if field.max_length is not None and field.logical_type is LogicalType.STRING:
         out["maxLength"] = field.max_length
     if field.pattern is not None:
         out["pattern"] = field.pattern
     if field.values:
-        out["enum"] = list(field.values)
+        out["enum"] = [int(v) for v in field.values] if field.logical_type is LogicalType.INTEGER else list(field.values)
     if field.title:
         out["title"] = field.title
     if not field.required:
@@ -103,7 +105,7 @@ def decimal_shape(field: Field) -> tuple[int, int]:
     scale = field.scale if field.scale is not None else (0 if field.precision else DEFAULT_SCALE)
     if not 1 <= precision <= MAX_PRECISION or not 0 <= scale <= precision:
         raise RejectedError(
-            f"field {field.name} has precision {precision} and scale {scale}; expected 1 to {MAX_PRECISION}, and scale within it",
+            f"field {field.name} has precision {precision}, scale {scale}; expected 1 to {MAX_PRECISION}, and scale within it",
             code="contract.precision",
             fault=Fault.PROVIDER,
         )

@@ -12,7 +12,7 @@ from schemas.codes import CODES
 from schemas.contract import DataContract, Field, LogicalType, Normalise, Reference
 from schemas.errors import RejectedError
 from schemas.odcs.part import Part
-from schemas.odcs.words import canonical_bound, declared_shape, logical_type
+from schemas.odcs.words import canonical_bound, declared_shape, in_order, logical_type
 from schemas.resource import resource_name
 from schemas.types import DEFAULT_PRECISION, DEFAULT_SCALE, MAX_PRECISION
 
@@ -21,7 +21,8 @@ CLASSIFICATIONS: Final = ("public", "internal", "personal")
 _TERMS: Final = frozenset(f"onedoor.{t}" for t in ("normalise", "code", "lookup", "precision", "scale", "confirm"))
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _LOGICAL: Final = ("string", "integer", "number", "boolean", "date", "timestamp", "time")
-_TEXT_RULES: Final = ("minLength", "maxLength", "pattern")
+_RESERVED: Final = frozenset(("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"))  # columns that PostgreSQL has in every table
+_LENGTHS: Final = ("minLength", "maxLength")
 _BOUNDS: Final = ("minimum", "maximum")
 _NO_BOUNDS: Final = (LogicalType.STRING, LogicalType.BOOLEAN, LogicalType.BYTES)
 _TEXT_ONLY: Final = (Normalise.ID_18,)
@@ -30,6 +31,7 @@ _DATED: Final = (LogicalType.STRING, LogicalType.DATE, LogicalType.TIMESTAMP)
 
 
 def fields(table: Part) -> list[tuple[Field, Part]]:
+    """Return the fields of the schema object, each with the part it was read from."""
     found = []
     names: dict[str, int] = {}
     sources: dict[str, int] = {}
@@ -79,10 +81,13 @@ def _field(part: Part) -> Field:
             "keep the column's own name in physicalName",
             "name",
         )
+    elif name in _RESERVED:
+        part.problem(f"{name!r} is a column that the database keeps for itself: give another name", "name")
     physical = part.text("physicalType")
     terms = part.terms(_TERMS)
     options = part.part("logicalTypeOptions")
-    kind = _kind(part, physical, options)
+    known = _kind(part, physical, options)
+    kind = known or LogicalType.STRING
     precision, scale = _shape(part, kind, physical, terms)
     classification = part.text("classification")
     if classification not in (None, *CLASSIFICATIONS):
@@ -98,8 +103,7 @@ def _field(part: Part) -> Field:
         terms["onedoor.lookup"].problem("onedoor.lookup is for personal fields; a clear field is found by its value")
     if "enum" in part.value:
         part.problem("enum is not of v3.1: use quality with metric invalidValues and arguments.validValues", "enum")
-    _text_rules(options, kind)
-    return Field(
+    f = Field(
         name=name,
         logical_type=kind,
         source_name=part.text("physicalName") or name,
@@ -109,27 +113,36 @@ def _field(part: Part) -> Field:
         required=part.flag("required"),
         personal=personal,
         lookup=lookup,
+        references=_reference(part, personal),
+    )
+    if known is None:
+        return f  # its type is to be mended first: what follows depends on it
+    _option_rules(options, kind)
+    low, high = (_bound(options, key, kind, scale) for key in _BOUNDS)
+    if low is not None and high is not None and in_order(low, kind) > in_order(high, kind):
+        options.problem("minimum is above maximum", "minimum")
+    return replace(
+        f,
         min_length=options.whole("minLength", 0, 10_000_000),
         max_length=options.whole("maxLength", 0, 10_000_000),
         pattern=_pattern(options),
         precision=precision,
         scale=scale,
-        minimum=_bound(options, "minimum", kind, scale),
-        maximum=_bound(options, "maximum", kind, scale),
+        minimum=low,
+        maximum=high,
         values=_values(part, kind),
         code=_code(terms.get("onedoor.code"), kind),
         normalise=_normalise(terms.get("onedoor.normalise"), kind),
-        references=_reference(part, personal),
     )
 
 
-def _kind(part: Part, physical: str | None, options: Part) -> LogicalType:
+def _kind(part: Part, physical: str | None, options: Part) -> LogicalType | None:
     text = part.text("logicalType", required=True)
     if text is None:
-        return LogicalType.STRING
+        return None
     if text not in _LOGICAL:
         part.problem(f"logicalType {text[:40]!r} is unknown to the hub; expected one of {', '.join(_LOGICAL)}", "logicalType")
-        return LogicalType.STRING
+        return None
     return logical_type(text, physical, options.text("format"))
 
 
@@ -154,10 +167,12 @@ def _shape(part: Part, kind: LogicalType, physical: str | None, terms: Mapping[s
     return precision, scale
 
 
-def _text_rules(options: Part, kind: LogicalType) -> None:
+def _option_rules(options: Part, kind: LogicalType) -> None:
     for key in options.value:
-        if key in _TEXT_RULES and kind is not LogicalType.STRING:
-            options.problem(f"{key} is for text", key)
+        if key == "pattern" and kind is not LogicalType.STRING:
+            options.problem("pattern is for text", key)
+        elif key in _LENGTHS and kind not in (LogicalType.STRING, LogicalType.BYTES):
+            options.problem(f"{key} is for text and bytes", key)
         elif key in _BOUNDS and kind in _NO_BOUNDS:
             options.problem(f"{key} is for numbers and times", key)
         elif key in ("exclusiveMinimum", "exclusiveMaximum", "multipleOf"):
@@ -284,6 +299,7 @@ def _reference(part: Part, personal: bool) -> Reference | None:
 
 
 def references(contract: DataContract, found: list[tuple[Field, Part]]) -> None:
+    """Report references to fields of the contract's own resource that cannot hold."""
     by_name = {f.name: f for f in contract.fields}
     for f, part in found:
         if f.references is None or f.references.resource != contract.name:

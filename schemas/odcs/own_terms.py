@@ -14,6 +14,7 @@ MAX_PARTITIONS: Final = 64
 
 
 def cursor(term: Part | None, known: Mapping[str, Field]) -> CursorSpec | None:
+    """Return the cursor: a clear timestamp, date or integer field of the schema."""
     if term is None:
         return None
     part = term.part("value")
@@ -30,6 +31,7 @@ def cursor(term: Part | None, known: Mapping[str, Field]) -> CursorSpec | None:
 
 
 def limits(term: Part | None) -> Limits:
+    """Return the shares above which a run stops."""
     if term is None:
         return Limits()
     part = term.part("value")
@@ -38,10 +40,12 @@ def limits(term: Part | None) -> Limits:
 
 
 def partitions(term: Part | None) -> int:
+    """Return the number of partitions, one where none is given."""
     return (term.whole("value", 1, MAX_PARTITIONS) if term else None) or 1
 
 
 def schedule(root: Part) -> str | None:
+    """Return the one cron expression of the contract's SLA, None where it has none."""
     out: str | None = None
     for part in root.parts("slaProperties"):
         text = part.text("schedule")
@@ -58,6 +62,7 @@ def schedule(root: Part) -> str | None:
 
 
 def case(term: Part | None, known: Mapping[str, Field]) -> CaseRole | None:
+    """Return the role ``case``. All but the holder's number are clear; that one is clear or looked up."""
     part = _role(term, "case")
     if part is None:
         return None
@@ -75,6 +80,7 @@ def case(term: Part | None, known: Mapping[str, Field]) -> CaseRole | None:
 
 
 def licence(term: Part | None, known: Mapping[str, Field]) -> LicenceRole | None:
+    """Return the role ``licence``. Numbers may be personal, the holder's if it is looked up; the rest is clear."""
     part = _role(term, "licence")
     if part is None:
         return None

@@ -42,18 +42,22 @@ class Part:
         """Report what is wrong with the part, or with one of its keys."""
         self.problems.add((*self.path, *keys), message)
 
+    def _called(self, key: str) -> str:
+        """The name to call a key by: the value of a custom property goes by the property's name."""
+        return str(self.value.get("property", key)) if key == "value" else key
+
     def text(self, key: str, *, required: bool = False) -> str | None:
         """Return a text."""
         value = self.value.get(key)
         if value is None:
             if required:
-                self.problem(f"{key} is missing", key)
+                self.problem(f"{self._called(key)} is missing", key)
             return None
         if not isinstance(value, str):
-            self.problem(f"{key} must be text: put it in quotes", key)
+            self.problem(f"{self._called(key)} must be text: put it in quotes", key)
             return None
         if required and not value.strip():
-            self.problem(f"{key} is empty", key)
+            self.problem(f"{self._called(key)} is empty", key)
             return None
         return value
 
@@ -61,7 +65,7 @@ class Part:
         """Return a truth value, False where it is not given."""
         value = self.value.get(key, False)
         if not isinstance(value, bool):
-            self.problem(f"{key} must be true or false", key)
+            self.problem(f"{self._called(key)} must be true or false", key)
             return False
         return value
 
@@ -71,7 +75,7 @@ class Part:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.problem(f"{key} must be a whole number from {low} to {high}", key)
+            self.problem(f"{self._called(key)} must be a whole number from {low} to {high}", key)
             return None
         return value
 
@@ -79,7 +83,7 @@ class Part:
         """Return a number of [0, 1]."""
         value = self.value.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            self.problem(f"{key} must be a share from 0 to 1", key)
+            self.problem(f"{self._called(key)} must be a share from 0 to 1", key)
             return default
         return float(value)
 
@@ -87,7 +91,7 @@ class Part:
         """Return the mapping under a key, an empty one where it is not given."""
         value = self.value.get(key)
         if value is not None and not isinstance(value, dict):
-            self.problem(f"{key} must be a mapping", key)
+            self.problem(f"{self._called(key)} must be a mapping", key)
         return Part(self.problems, value if isinstance(value, dict) else {}, (*self.path, key))
 
     def parts(self, key: str) -> list[Part]:

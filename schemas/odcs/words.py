@@ -77,3 +77,10 @@ def canonical_bound(value: object, kind: LogicalType, scale: int) -> str:
     instant = datetime.fromisoformat(value.removesuffix("Z") + "+00:00" if value.endswith("Z") else value)
     instant = instant if instant.tzinfo else instant.replace(tzinfo=CHINA)
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds") + "Z"
+
+
+def in_order(bound: str, kind: LogicalType) -> tuple[Decimal, str]:
+    """Return a canonical bound as something that sorts as the values do."""
+    if kind in (LogicalType.INTEGER, LogicalType.NUMBER, LogicalType.DOUBLE):
+        return Decimal(bound), ""
+    return Decimal(0), bound
