@@ -21,7 +21,9 @@ from schemas.resource import ResourceName
 class Resources(Sources):
     """The shared resources, each with a contract in force."""
 
-    def register_resource(self, contract_text: str, *, by: str, code: str | None = None) -> RegisteredResource:
+    def register_resource(
+        self, contract_text: str, *, by: str, code: str | None = None, where: str = "<contract>"
+    ) -> RegisteredResource:
         """Register the resource of a contract, or a new version of its contract, and put it in force; return the resource.
 
         The same version with the same content changes nothing, whatever its layout.
@@ -30,12 +32,13 @@ class Resources(Sources):
             contract_text: an ODCS document.
             by: id of the principal, or who else did it.
             code: the catalogue's official code.
+            where: name of the file or the like, for errors.
 
         Raises:
             RejectedError: the contract is not valid or has no key, its source, system or department is unknown or they do not
                 belong together, this version exists with other content, or a higher version is in force.
         """
-        contract = read_contract(contract_text)
+        contract = read_contract(contract_text, where=where)
         if not contract.key:
             raise RejectedError(
                 "the contract names no key; rows without a key cannot be kept apart",

@@ -54,6 +54,12 @@ class Database:
     """The registry's database, with the hub's clock. Safe to share between threads; opened at the first use."""
 
     def __init__(self, url: str, clock: Clock) -> None:
+        if not url:
+            raise RejectedError(
+                "there is no hub in this data folder yet",
+                code="hub.not_started",
+                remedy="start it with `onedoor up`, or set ONEDOOR_DATABASE_URL",
+            )
         self.clock = clock
         self._engine: Engine = create_engine(
             "postgresql+psycopg://",

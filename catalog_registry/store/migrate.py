@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import psycopg
@@ -22,6 +23,7 @@ API_ROLE: Final = "onedoor_api"
 
 _LOCK: Final = 0x4F44_6D69_6772  # any constant of our own; holders of it are migrating
 _FOLDER: Final = Path(__file__).parent / "migrations"
+_ONE: Final = Lock()  # Alembic's context is one for a process; between processes the database's lock holds
 
 
 def upgrade(url: str) -> str:
@@ -39,7 +41,7 @@ def upgrade(url: str) -> str:
     """
     engine = _engine(url)
     try:
-        with engine.begin() as connection:
+        with _ONE, engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             here = _revision(connection)
