@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any, Final
@@ -149,7 +150,8 @@ def _expectations(field: Field) -> Iterator[Any]:
     from quality.engines import gx_expectations as own
 
     def of(rule: str, words: str) -> dict[str, Any]:
-        return {"column": field.name, "description": f"{field.name}: {words}", "meta": {"field": field.name, "rule": rule}}
+        shown = escape(f"{field.name}: {words}")  # the pages take it as it is
+        return {"column": field.name, "description": shown, "meta": {"field": field.name, "rule": rule}}
 
     kind = str(field.logical_type)
     if field.required or field.key:
