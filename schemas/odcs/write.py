@@ -25,10 +25,22 @@ def write_contract(contract: DataContract) -> str:
 
 
 def yaml_text(document: Mapping[str, Any]) -> str:
-    """Return plain values as YAML in block style, keys in their order."""
+    """Return plain values as YAML in block style, keys in their order; a text stays text for readers of YAML 1.1 and 1.2."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
+    from yaml import ScalarNode
+    from yaml.resolver import Resolver
 
+    plain = Resolver()
+
+    class Representer(SafeRepresenter):
+        def represent_str(self, data: Any) -> Any:
+            text = plain.resolve(ScalarNode, data, (True, False)).endswith(":str") or "\n" in data
+            return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if text else "'")
+
+    Representer.add_representer(str, Representer.represent_str)
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = Representer
     yaml.default_flow_style = False
     yaml.allow_unicode = True
     yaml.width = 4096
