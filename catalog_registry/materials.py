@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 
 from catalog_registry.rules import check_code
-from catalog_registry.store.change import Part
+from catalog_registry.store.change import Change, Part
 from catalog_registry.store.tables import ItemLicenceType
 
 
@@ -16,31 +16,37 @@ class Materials(Part):
 
     def set_item_licence_types(self, item_code: str, material_code: str, licence_types: Iterable[str], *, by: str) -> None:
         """Say exactly which licence types a material of an item accepts; none: the paper must be handed in."""
-        for text, what in ((item_code, "item"), (material_code, "material")):
-            check_code(text, what)
-        wanted = sorted(set(licence_types))
-        for text in wanted:
-            check_code(text, "licence type")
+        self.set_licence_types({(item_code, material_code): licence_types}, by=by)
+
+    def set_licence_types(self, wanted: Mapping[tuple[str, str], Iterable[str]], *, by: str) -> None:
+        """Say the same of many materials, each named by item and material, in one change: all or none."""
+        exact = {place: sorted(set(types)) for place, types in wanted.items()}
+        for (item_code, material_code), types in exact.items():
+            for text, what in ((item_code, "item"), (material_code, "material"), *((t, "licence type") for t in types)):
+                check_code(text, what)
         with self._database.change() as change:
-            rows = change.session.scalars(
-                select(ItemLicenceType).where(
-                    ItemLicenceType.item_code == item_code, ItemLicenceType.material_code == material_code
+            items = {item for item, _ in exact}
+            here: dict[tuple[str, str], dict[str, ItemLicenceType]] = {}
+            for row in change.session.scalars(select(ItemLicenceType).where(ItemLicenceType.item_code.in_(items))):
+                here.setdefault((row.item_code, row.material_code), {})[row.licence_type] = row
+            for place, types in exact.items():
+                self._set(change, place, types, here.get(place, {}), by)
+
+    def _set(
+        self, change: Change, place: tuple[str, str], types: list[str], here: Mapping[str, ItemLicenceType], by: str
+    ) -> None:
+        if set(here) == set(types):
+            return
+        for text, row in here.items():
+            if text not in types:
+                change.session.delete(row)
+        item, material = place
+        for text in types:
+            if text not in here:
+                change.session.add(
+                    ItemLicenceType(item_code=item, material_code=material, licence_type=text, at=self._clock.now(), by=by)
                 )
-            ).all()
-            here = {row.licence_type for row in rows}
-            if here == set(wanted):
-                return
-            for row in rows:
-                if row.licence_type not in wanted:
-                    change.session.delete(row)
-            for text in wanted:
-                if text not in here:
-                    change.session.add(
-                        ItemLicenceType(
-                            item_code=item_code, material_code=material_code, licence_type=text, at=self._clock.now(), by=by
-                        )
-                    )
-            change.event("item.material_set", item_code, {"material": material_code, "licence_types": wanted})
+        change.event("item.material_set", item, {"material": material, "licence_types": types})
 
     def item_licence_types(self, item_code: str | None = None) -> dict[str, dict[str, tuple[str, ...]]]:
         """Return which licence types materials accept: item → material → licence types, all or those of one item."""
