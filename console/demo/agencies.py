@@ -1,4 +1,4 @@
-"""The demo's departments, licence types and kinds of service item. Their codes have valid check characters; nobody bears them."""
+"""The demo's departments, licence types and kinds of service item. Codes have valid check characters; nobody bears them."""
 
 from __future__ import annotations
 

@@ -114,14 +114,12 @@ def _add_sources(registry: Registry, district: District) -> None:
 
 
 def _accept_licences(registry: Registry, district: District) -> tuple[str, ...]:
-    """Write the hub's own table; return the items that accept a licence. What people have changed in it stays."""
+    """Return the items that accept a licence; write the hub's own table of them the first time. People may change it after."""
     wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in accepted_licences(district.sizes, district.seed):
         wanted[row.item_code, row.material_code].add(row.licence_type)
-    known = registry.item_licence_types()
-    for (item, material), types in wanted.items():
-        if item not in known:
-            registry.set_item_licence_types(item, material, types, by=BY)
+    if all(principal.name != INTAKE for principal in registry.principals()):
+        registry.set_licence_types(wanted, by=BY)
     return tuple(sorted({item for item, _ in wanted}))
 
 

@@ -61,7 +61,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Generated:
-    """The rows of each resource but ``divisions``, the hub's own table of accepted licence types, the truth about wrong rows."""
+    """The rows of each resource but ``divisions``, the hub's own table of accepted licence types, the truth on wrong rows."""
 
     rows: Mapping[str, pa.RecordBatch]
     accepted: tuple[Accepted, ...]
