@@ -34,6 +34,10 @@ _INSERT: Final = (
     " SELECT {}::text, l.n, l.at, l.kind, l.record, l.hash"
     " FROM unnest({}::bigint[], {}::timestamptz[], {}::text[], {}::bytea[], {}::bytea[]) AS l (n, at, kind, record, hash)"
 )
+_DRIVER: Final = (
+    *(OSError, EOFError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
+    asyncpg.InternalClientError,  # what a prepared statement raises where its connection was cut a moment ago
+)
 _INSERT_PSYCOPG: Final = _INSERT.format(*["%s"] * 6)
 _INSERT_ASYNCPG: Final = _INSERT.format(*[f"${i}" for i in range(1, 7)])
 
@@ -190,6 +194,8 @@ class AsyncLedger:
 
     async def check(self) -> None:
         """Return when the ledger can be written to. Raises ``TransientError`` ``ledger.away`` otherwise. Writes nothing."""
+        if self._task is None or self._task.done():
+            raise _away_error()
         try:
             connection = self._connection
             if connection is None or connection.is_closed():
@@ -198,7 +204,7 @@ class AsyncLedger:
                     await probe.execute("SELECT 1 FROM trust.ledger LIMIT 0", timeout=self._timeout_s)
                 finally:
                     await probe.close(timeout=self._timeout_s)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _DRIVER as error:
             raise _away_error() from error
 
     async def close(self) -> None:
@@ -229,19 +235,17 @@ class AsyncLedger:
         try:
             async with asyncio.timeout(self._timeout_s):
                 receipts = await self._commit([record for record, _ in batch])
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _DRIVER as error:
             # Whether the batch is there is not known: never write to this chain again. Who came meanwhile waits no longer.
             self._drop()
             batch, self._waiting = batch + self._waiting, []
             _refuse(batch, error)
-            return
-        except asyncio.CancelledError:
-            self._drop()
-            _refuse(batch, None)
-            raise
-        for (_, future), receipt in zip(batch, receipts, strict=True):
-            if not future.done():  # its request was cancelled while it waited
-                future.set_result(receipt)
+        else:
+            for (_, future), receipt in zip(batch, receipts, strict=True):
+                if not future.done():  # its request was cancelled while it waited
+                    future.set_result(receipt)
+        finally:
+            _refuse(batch, None)  # whatever stopped the flusher, nobody waits for ever
 
     async def _commit(self, records: list[LedgerRecord]) -> list[Receipt]:
         if self._connection is None or self._connection.is_closed():

@@ -122,6 +122,7 @@ def verify(evidence: Evidence, public_key: Ed25519PublicKey, published: Path | N
         public_key: the ledger's, from a place that the hub's administrators do not write to.
         published: the publishing folder, or a copy; without it a tail that was cut together with its checkpoints is not seen.
     """
+    before = published_numbers(published) if published is not None else []  # listed first: the ledger goes on meanwhile
     chains = _Chains()
     for chain, lines in groupby(evidence.lines(), key=lambda line: line.chain):
         chains.read(chain, lines)
@@ -130,7 +131,7 @@ def verify(evidence: Evidence, public_key: Ed25519PublicKey, published: Path | N
         sealed.read(*stored)
     faults = [*chains.faults, *sealed.faults, *_citations(chains, sealed.known)]
     if published is not None:
-        faults += _compare_published(published, sealed.known, public_key)
+        faults += _compare_published(published, before, sealed.known, public_key)
     unsealed = sum(max(0, chains.length(chain) - sealed.upto[chain] - 1) for chain in chains.names)
     return Verdict(chains.records, len(chains.names), len(sealed.known), unsealed, tuple(faults[:MOST_FAULTS]))
 
@@ -323,8 +324,9 @@ def _citations(chains: _Chains, checkpoints: Mapping[int, Checkpoint]) -> Iterat
                 )
 
 
-def _compare_published(folder: Path, known: Mapping[int, Checkpoint], key: Ed25519PublicKey) -> Iterator[Fault]:
-    numbers = published_numbers(folder)
+def _compare_published(
+    folder: Path, numbers: Iterable[int], known: Mapping[int, Checkpoint], key: Ed25519PublicKey
+) -> Iterator[Fault]:
     for n in numbers:
         path = published_path(folder, n)
         try:
@@ -338,6 +340,6 @@ def _compare_published(folder: Path, known: Mapping[int, Checkpoint], key: Ed255
             yield Fault("cut", None, n, "checkpoint", f"it was published as {path.name}, and the ledger no longer holds it")
         elif known[n].body != published.body:
             yield Fault("forged", None, n, "body", f"it is not what was published as {path.name}")
-    there = set(numbers)
+    there = set(published_numbers(folder))
     for n in sorted(known.keys() - there):
         yield Fault("unpublished", None, n, "published file", "the publishing folder does not have it")

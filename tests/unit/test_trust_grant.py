@@ -1,0 +1,313 @@
+"""No grant, no data: what is not allowed by a grant in force is refused, for every way of asking."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog_registry.records import PrincipalKind, Receiver, ReceiverKind
+from exchange.trust.grant import (
+    Allowed,
+    Ask,
+    CaseAsk,
+    Grant,
+    GrantIndex,
+    Principal,
+    Reason,
+    Refused,
+    authorise,
+    explain,
+    ground,
+)
+from exchange.trust.keyfiles import create_keys, read_keys
+from exchange.trust.keyring import KeyRing, MemoryDataKeys
+from exchange.trust.release import release
+from exchange.trust.seal import seal_batch
+from schemas.batch import CheckedBatch, StoredRows
+from schemas.contract import CaseRole, DataContract, Field, LogicalType
+from schemas.errors import DefectError, DeniedError
+from schemas.resource import ResourceName
+from schemas.types import contract_schema
+
+NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+NUMBER = "44020519900101001X"
+INTAKE = Principal("p1", PrincipalKind.MACHINE, "intake", "hall", "intake", ("consumer",), "c1", 0, NOW - DAY, None)
+
+
+def grant(**more: Any) -> Grant:
+    terms: dict[str, Any] = {
+        "id": "g1",
+        "receiver": Receiver(ReceiverKind.SYSTEM, "intake"),
+        "resource": ResourceName("licences"),
+        "fields": ("id", "holder_name"),
+        "row_filter": None,
+        "purposes": ("accept_case",),
+        "items": ("i1",),
+        "legal_basis": "law",
+        "from_at": NOW - DAY,
+        "to_at": NOW + DAY,
+        "made_at": NOW - DAY,
+        "made_by": "p0",
+        "revoked_at": None,
+        "revoked_by": None,
+        "revoked_why": None,
+        "version": 1,
+    }
+    return Grant(**(terms | more))
+
+
+def index(*grants: Grant) -> GrantIndex:
+    return GrantIndex(grants, ["licences"])
+
+
+ASK = Ask(INTAKE, "licences", "accept_case", "i1")
+
+
+def test_a_grant_in_force_allows_its_fields() -> None:
+    assert authorise(ASK, grants=index(grant()), now=NOW) == Allowed(grant(), ("id", "holder_name"))
+    assert authorise(replace(ASK, fields=("id",)), grants=index(grant()), now=NOW) == Allowed(grant(), ("id",))
+
+
+@pytest.mark.parametrize(
+    "receiver",
+    [Receiver(ReceiverKind.PRINCIPAL, "p1"), Receiver(ReceiverKind.SYSTEM, "intake"), Receiver(ReceiverKind.DEPARTMENT, "hall")],
+)
+def test_a_grant_reaches_its_receiver_and_nobody_else(receiver: Receiver) -> None:
+    grants = index(grant(receiver=receiver))
+    assert isinstance(authorise(ASK, grants=grants, now=NOW), Allowed)
+    other = replace(INTAKE, id="p2", system=None, department="tax")
+    assert authorise(replace(ASK, principal=other), grants=grants, now=NOW) == Refused((Reason.NO_GRANT,))
+
+
+@pytest.mark.parametrize(
+    ("ask", "terms", "reason"),
+    [
+        (replace(ASK, purpose="marketing"), {}, Reason.PURPOSE),
+        (replace(ASK, purpose=""), {}, Reason.NO_PURPOSE),
+        (replace(ASK, purpose="Accept Case"), {}, Reason.NO_PURPOSE),
+        (replace(ASK, item="i2"), {}, Reason.ITEM),
+        (replace(ASK, item=None), {}, Reason.ITEM),
+        (replace(ASK, fields=("id", "holder_number")), {}, Reason.FIELDS),
+        (replace(ASK, fields=()), {}, Reason.FIELDS),
+        (replace(ASK, resource="cases"), {}, Reason.RESOURCE),
+        (replace(ASK, principal=replace(INTAKE, revoked_at=NOW)), {}, Reason.PRINCIPAL_REVOKED),
+        (ASK, {"to_at": NOW}, Reason.EXPIRED),
+        (ASK, {"from_at": NOW + timedelta(microseconds=1)}, Reason.NOT_YET),
+        (ASK, {"revoked_at": NOW}, Reason.REVOKED),
+        (ASK, {"purposes": (), "items": ()}, Reason.PURPOSE),
+        (ASK, {"fields": ()}, Reason.FIELDS),
+    ],
+)
+def test_what_is_outside_the_grant_is_refused_with_its_reason(ask: Ask, terms: dict[str, Any], reason: Reason) -> None:
+    assert authorise(ask, grants=index(grant(**terms)), now=NOW) == Refused((reason,))
+
+
+def test_explain_gives_the_reasons_of_each_grant() -> None:
+    grants = index(grant(id="g1", revoked_at=NOW), grant(id="g2", purposes=("audit",), items=("i9",)), grant(id="g3"))
+    told = {one.grant: one.reasons for one in explain(ASK, grants=grants, now=NOW)}
+    assert told == {"g1": (Reason.REVOKED,), "g2": (Reason.PURPOSE, Reason.ITEM), "g3": ()}
+
+
+names = st.sampled_from(["a", "b", "c"])
+times = st.integers(-2, 2).map(lambda d: NOW + d * DAY)
+grants_given = st.builds(
+    grant,
+    id=names,
+    receiver=st.builds(Receiver, st.sampled_from(list(ReceiverKind)), names),
+    resource=st.sampled_from(["licences", "cases", "gone"]),
+    fields=st.lists(names, unique=True).map(tuple),
+    purposes=st.lists(names, unique=True).map(tuple),
+    items=st.lists(names, unique=True).map(tuple),
+    from_at=times,
+    to_at=times,
+    revoked_at=st.none() | times,
+)
+asks_given = st.builds(
+    Ask,
+    st.builds(lambda i, d, s, r: replace(INTAKE, id=i, department=d, system=s, revoked_at=r), names, names, st.none() | names, st.none() | times),
+    st.sampled_from(["licences", "cases", "gone", "unknown"]),
+    names | st.just(""),
+    st.none() | names,
+    st.none() | st.lists(names, max_size=2).map(tuple),
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(grants_given, max_size=6), asks_given)
+def test_deny_by_default(grants: list[Grant], ask: Ask) -> None:
+    answer = authorise(ask, grants=GrantIndex(grants, ["licences", "cases"]), now=NOW)
+    if isinstance(answer, Refused):
+        assert answer.reasons
+        return
+    by = answer.grant
+    assert by in grants and by.in_force(NOW) and by.resource == ask.resource != "gone" and ask.purpose
+    assert (by.receiver.kind, by.receiver.code) in {
+        (ReceiverKind.PRINCIPAL, ask.principal.id),
+        (ReceiverKind.SYSTEM, ask.principal.system),
+        (ReceiverKind.DEPARTMENT, ask.principal.department),
+    }
+    assert ask.principal.revoked_at is None or ask.principal.revoked_at > NOW
+    assert by.purposes or by.items
+    assert not by.purposes or ask.purpose in by.purposes
+    assert not by.items or ask.item in by.items
+    assert answer.fields and set(answer.fields) <= set(by.fields)
+
+
+# The ground of a look-up ------------------------------------------------------------------------------------------------
+
+
+def field(name: str, kind: LogicalType = LogicalType.STRING, **more: Any) -> Field:
+    return Field(name, kind, name.upper(), **more)
+
+
+CASES = DataContract(
+    ResourceName("cases"),
+    "1.0.0",
+    "t",
+    "d",
+    "s",
+    "src",
+    "t",
+    (field("number", key=1), field("item"), field("type"), field("state"), field("applicant", personal=True, lookup=True)),
+    case_role=CaseRole("number", "item", "type", "applicant", "state", ("accepted", "review")),
+)
+ROW = {"number": "n1", "item": "i1", "type": "person", "state": "review", "_lookup_applicant": b"h" * 16}
+CASE = CaseAsk("n1", "i1", b"h" * 16, "person")
+
+
+def test_an_open_case_of_the_item_and_the_holder_is_a_ground() -> None:
+    assert ground(ROW, CASE, CASES) is None
+    assert ground(ROW, replace(CASE, holder_type=None), CASES) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "ask", "reason"),
+    [
+        (None, CASE, Reason.CASE_UNKNOWN),
+        ({**ROW, "number": "n2"}, CASE, Reason.CASE_UNKNOWN),
+        ({}, CASE, Reason.CASE_UNKNOWN),
+        ({**ROW, "state": "closed"}, CASE, Reason.CASE_CLOSED),
+        ({**ROW, "state": None}, CASE, Reason.CASE_CLOSED),
+        (ROW, replace(CASE, item="i2"), Reason.CASE_ITEM),
+        (ROW, replace(CASE, holder=b"x" * 16), Reason.CASE_HOLDER),
+        (ROW, replace(CASE, holder="h" * 16), Reason.CASE_HOLDER),
+        (ROW, replace(CASE, holder_type="company"), Reason.CASE_HOLDER),
+        ({k: v for k, v in ROW.items() if k != "_lookup_applicant"}, CASE, Reason.CASE_HOLDER),
+    ],
+)
+def test_any_other_case_is_no_ground(row: dict[str, object] | None, ask: CaseAsk, reason: Reason) -> None:
+    assert ground(row, ask, CASES) == Refused((reason,))
+
+
+def test_a_contract_without_the_role_is_a_ground_for_nothing() -> None:
+    assert ground(ROW, CASE, replace(CASES, case_role=None)) == Refused((Reason.CASE_UNKNOWN,))
+
+
+def test_a_case_ask_does_not_print_its_holder() -> None:
+    assert NUMBER not in repr(CaseAsk("n1", "i1", NUMBER))
+
+
+# Release ----------------------------------------------------------------------------------------------------------------
+
+LICENCES = DataContract(
+    ResourceName("licences"),
+    "1.0.0",
+    "t",
+    "d",
+    "s",
+    "src",
+    "t",
+    (
+        field("id", key=1),
+        field("kind"),
+        field("copies", LogicalType.INTEGER),
+        field("holder_name", personal=True),
+        field("holder_number", personal=True, lookup=True),
+        field("born", LogicalType.DATE, personal=True, lookup=True),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
+    folder: Path = tmp_path_factory.mktemp("home") / "keys"
+    create_keys(folder)
+    return KeyRing(read_keys(folder), MemoryDataKeys())
+
+
+@pytest.fixture(scope="module")
+def stored(keys: KeyRing) -> StoredRows:
+    schema = contract_schema(LICENCES)
+    rows = [["L1", "L2"], ["a", "b"], [1, 2], ["王小明", None], [NUMBER, None], [date(1990, 1, 1), None]]
+    made = pa.RecordBatch.from_arrays([pa.array(c, schema.field(i).type) for i, c in enumerate(rows)], schema=schema)
+    return StoredRows(LICENCES, seal_batch(CheckedBatch(LICENCES, made, NOW), keys).rows.to_pylist())
+
+
+def test_only_granted_fields_leave_and_sealed_ones_only_if_granted(keys: KeyRing, stored: StoredRows) -> None:
+    out = release(stored, grant(fields=("holder_name", "id")), NOW, keys)
+    assert (out.grant, list(out.rows)) == ("g1", [{"id": "L1", "holder_name": "王小明"}, {"id": "L2", "holder_name": None}])
+    clear = release(StoredRows(LICENCES, [{"id": "L1", "kind": "a"}]), grant(fields=("id",)), NOW, keys)
+    assert list(clear.rows) == [{"id": "L1"}]  # nothing sealed was needed, so nothing was opened
+    narrow = release(stored, grant(fields=("holder_name", "id")), NOW, keys, fields=["id"])
+    assert list(narrow.rows) == [{"id": "L1"}, {"id": "L2"}]
+
+
+@pytest.mark.parametrize(
+    ("terms", "code"),
+    [
+        ({"to_at": NOW}, "grant.expired"),
+        ({"from_at": NOW + DAY, "to_at": NOW + 2 * DAY}, "grant.not_yet"),
+        ({"revoked_at": NOW}, "grant.revoked"),
+        ({"resource": "cases"}, "grant.resource"),
+    ],
+)
+def test_a_grant_that_is_not_in_force_releases_nothing(keys: KeyRing, stored: StoredRows, terms: dict[str, Any], code: str) -> None:
+    with pytest.raises(DeniedError) as caught:
+        release(stored, grant(**terms), NOW, keys)
+    assert caught.value.code == code
+
+
+def test_a_field_that_is_not_granted_cannot_be_asked_for(keys: KeyRing, stored: StoredRows) -> None:
+    with pytest.raises(DeniedError) as caught:
+        release(stored, grant(fields=("id",)), NOW, keys, fields=["id", "holder_number"])
+    assert caught.value.code == "grant.fields"
+
+
+@pytest.mark.parametrize(
+    ("row_filter", "ids"),
+    [
+        ({"kind": ["a"]}, ["L1"]),
+        ({"kind": ["a", "b"], "copies": [2]}, ["L2"]),
+        ({"copies": [True]}, []),
+        ({"kind": []}, []),
+        ({"kind": "a"}, []),
+        ({"holder_name": ["王小明"]}, []),
+        ({"unknown": ["a"]}, []),
+    ],
+)
+def test_a_row_filter_lets_only_its_rows_through(keys: KeyRing, stored: StoredRows, row_filter: dict[str, Any], ids: list[str]) -> None:
+    out = release(stored, grant(fields=("id",), row_filter=row_filter), NOW, keys)
+    assert [row["id"] for row in out.rows] == ids
+
+
+@pytest.mark.parametrize("column", ["_lookup_holder_number", "_lookup_born", "_sealed", "id"])
+def test_one_person_s_row_cannot_be_shown_as_another_s(keys: KeyRing, stored: StoredRows, column: str) -> None:
+    first, second = stored.rows
+    with pytest.raises(DefectError) as caught:
+        release(StoredRows(LICENCES, [{**second, column: first[column]}]), grant(), NOW, keys)
+    assert caught.value.code == "seal.broken"
+    assert "王小明" not in f"{caught.value!r}" and NUMBER not in f"{caught.value!r}"
+
+
+def test_a_column_that_was_not_read_is_a_defect(keys: KeyRing) -> None:
+    with pytest.raises(DefectError) as caught:
+        release(StoredRows(LICENCES, [{"kind": "a"}]), grant(fields=("id",)), NOW, keys)
+    assert caught.value.code == "release.column"
