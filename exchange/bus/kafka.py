@@ -579,5 +579,3 @@ def _where(error: Exception) -> tuple[TopicPartition, int] | None:
 def _received(record: Any) -> Received:
     headers = {name: value.decode() for name, value in record.headers}
     return Received(record.topic, record.partition, record.offset, record.key, headers, record.value)
-
-

@@ -78,7 +78,7 @@ def test_rows_that_break_a_rule_are_set_aside_with_their_reasons_and_the_rest_ar
 def test_personal_fields_rest_sealed_and_an_incremental_run_merges_what_changed(hub: HubForTests) -> None:
     hub.source(
         PEOPLE_TABLE,
-        """INSERT INTO people SELECT n, '测试人' || n, '44020519900101' || lpad(n::text, 4, '0'), '马坝镇', '2026-10-01T00:00:00Z'
+        """INSERT INTO people SELECT n, '测试人' || n, '44020519900101' || lpad(n::text, 4, '0'), '马坝镇', now() - interval '1 hour'
            FROM generate_series(1, 3000) n""",
     )
     hub.register(PEOPLE)
@@ -91,9 +91,9 @@ def test_personal_fields_rest_sealed_and_an_incremental_run_merges_what_changed(
     wanted = hub.hub.keys.lookup_hash("people", "id_number", "440205199001010007")
     assert hub.rows("SELECT id FROM store.people WHERE _lookup_id_number = %s", wanted) == [(7,)]
     hub.source(
-        "UPDATE people SET town = '大塘镇', updated_at = '2026-10-02T00:00:00Z' WHERE id <= 10",
+        "UPDATE people SET town = '大塘镇', updated_at = clock_timestamp() WHERE id <= 10",
         "UPDATE people SET updated_at = updated_at WHERE id = 11",
-        "INSERT INTO people VALUES (5000, '新人', NULL, '沙溪镇', '2026-10-02T00:00:00Z')",
+        "INSERT INTO people VALUES (5000, '新人', NULL, '沙溪镇', clock_timestamp())",
     )
     second = hub.collect("people")
     assert second.state == "proved", second.error

@@ -1,0 +1,234 @@
+"""The HTTP API: tokens, the licence look-up, health, metrics, and their reference as OpenAPI 3.1 with its page."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote_plus
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
+from exchange.api.metrics import RUNS, TOKENS
+from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
+from exchange.api.services import Services
+from exchange.licences.lookup import LookupAnswer, LookupRequest
+from exchange.settings import Settings, load_settings
+from exchange.trust.record import LedgerRecord
+from exchange.trust.tokens import issue
+from schemas.errors import DeniedError, Fault, OneDoorError, RejectedError
+from schemas.secret import Secret
+
+VERSION: Final = "0.1.0"
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+DESCRIPTION: Final = """The data-sharing exchange hub of a district 政务数据共享交换枢纽.
+
+Ask for a token with a client's id and secret, then look licences up while a case is accepted. Identifiers of people stand in
+bodies only. Errors are RFC 9457 problem documents with a stable `code`."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the app, wired to the hub of a data folder when it starts."""
+    services = Services(settings or load_settings())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await services.open()
+        try:
+            yield
+        finally:
+            await services.close()
+
+    app = FastAPIOffline(title="OneDoor 一门", version=VERSION, description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app.add_middleware(LookupRoute, services=services)
+    app.add_exception_handler(OneDoorError, _told)
+    app.add_exception_handler(HTTPException, _http)
+    _token_route(app, services)
+    _health_routes(app, services)
+    _metrics_route(app, services)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _token_route(app: FastAPI, services: Services) -> None:
+    @app.post("/api/v1/token", tags=["token"], summary="Get an access token", responses=_problems(400, 401, 503), openapi_extra=_TOKEN_BODY)
+    async def token(request: Request) -> Response:
+        """OAuth 2.0 client credentials: id and secret by HTTP Basic or in the form; the token lives 5 minutes at most."""
+        try:
+            client_id, secret = await _credentials(request)
+            async with services.tokens_at_once:  # checking a secret costs time and memory on purpose
+                principal = await asyncio.to_thread(services.hub.registry.check_secret, client_id, secret)
+            made = issue(principal, services.hub.keys, services.clock.now(), services.settings.token_ttl_s)
+        except DeniedError as error:
+            TOKENS.labels(outcome="refused").inc()
+            await services.ledger.append(LedgerRecord(kind="token.issue", outcome="refused", reason=error.code))
+            raise DeniedError("the client is unknown, or its secret is wrong", code="client.refused", fault=Fault.CLIENT) from None
+        await services.ledger.append(
+            LedgerRecord(kind="token.issue", outcome="done", principal=principal.id, department=principal.department, system=principal.system)
+        )
+        TOKENS.labels(outcome="issued").inc()
+        body = {"access_token": made.text.reveal(), "token_type": "Bearer", "expires_in": made.expires_in_s}
+        return Response(msgspec.json.encode(body), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+async def _credentials(request: Request) -> tuple[str, Secret[str]]:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise RejectedError(f"the body is above {MAX_BODY_BYTES} bytes", code="request.too_large", fault=Fault.CLIENT)
+    try:
+        form = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=20))
+    except ValueError:
+        form = {}
+    if form.get("grant_type") != "client_credentials":
+        raise RejectedError(
+            "grant_type=client_credentials was expected, as application/x-www-form-urlencoded", code="token_request.form", fault=Fault.CLIENT
+        )
+    scheme, _, basic = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            name, _, secret = base64.b64decode(basic, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            name, secret = "", ""
+        return unquote_plus(name), Secret(unquote_plus(secret))
+    return form.get("client_id", ""), Secret(form.get("client_secret", ""))
+
+
+def _health_routes(app: FastAPI, services: Services) -> None:
+    @app.get("/health/live", tags=["health"], summary="Is the process alive?")
+    async def live() -> dict[str, str]:
+        """Answer 200 as long as the process runs."""
+        return {"status": "live"}
+
+    @app.get("/health/ready", tags=["health"], summary="Can the hub do its work?", responses=_problems(503))
+    async def ready() -> Response:
+        """Answer 200 when registry, store, ledger and a worker are there, else 503 and which of them is not."""
+        checks = await services.ready()
+        held = all(found == "ready" for found in checks.values())
+        if held:
+            return Response(msgspec.json.encode({"status": "ready", "checks": checks}), media_type="application/json")
+        document = problem(503, "hub.not_ready", "the hub cannot do its work", checks=checks)
+        return _answer(503, document)
+
+
+def _metrics_route(app: FastAPI, services: Services) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics(request: Request) -> Response:
+        """Give the figures to a Prometheus on this machine."""
+        if request.client is None or request.client.host not in LOOPBACK or "x-forwarded-for" in request.headers:
+            return _answer(403, problem(403, "metrics.loopback", "metrics are given on loopback only"))
+
+        def runs() -> list[tuple[str, int]]:
+            with services.hub.connect(autocommit=True) as connection:
+                return connection.execute("SELECT state, count(*) FROM exchange.run GROUP BY state").fetchall()
+
+        try:
+            for state, count in await asyncio.to_thread(runs):
+                RUNS.labels(state=state).set(count)
+        except OneDoorError as error:
+            services.log.warning("no figures of runs", code=error.code)
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+# Errors -----------------------------------------------------------------------------------------------------------------
+
+
+def _answer(status: int, document: dict[str, Any]) -> Response:
+    headers = {k.decode(): v.decode() for k, v in headers_of(status)}
+    return Response(encoded(document), status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    assert isinstance(error, OneDoorError)  # noqa: S101 - registered for that class
+    return _answer(status_of(error), problem_of(error))
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for that class
+    code = {404: "request.path", 405: "request.method"}.get(error.status_code, "request.refused")
+    return _answer(error.status_code, problem(error.status_code, code, "there is nothing here that answers this; see /docs"))
+
+
+# Reference --------------------------------------------------------------------------------------------------------------
+
+_PROBLEM: Final = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "stable; test this"},
+        "where": {"type": "string"},
+        "remedy": {"type": "string"},
+        "fault": {"enum": ["client", "hub", "provider"]},
+    },
+}
+_WHEN: Final = {
+    400: "The body is wrong; nothing was looked up.",
+    401: "No token, or one that is not good (any more).",
+    403: "There is no ground for this look-up; the same words whatever was wrong.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    503: "The registry, the store or the ledger is away; nothing was answered.",
+}
+_TOKEN_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "required": ["grant_type"],
+                    "properties": {
+                        "grant_type": {"const": "client_credentials"},
+                        "client_id": {"type": "string"},
+                        "client_secret": {"type": "string", "format": "password"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": _WHEN[status], "content": content} for status in statuses}
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document, the look-up's types made from those that decode and encode it."""
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    (request, answer), components = msgspec.json.schema_components([LookupRequest, LookupAnswer], ref_template="#/components/schemas/{name}")
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components | {"Problem": _PROBLEM})
+    document["components"]["securitySchemes"] = {
+        "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}
+    }
+    document["paths"][PATH] = {
+        "post": {
+            "tags": ["licences"],
+            "summary": "Look up a holder's licences for a case",
+            "description": "Which licences of the holder do the item's materials accept? The case must be known to the hub, open, of that "
+            "item and of that holder. Recorded before it is answered; the receipt says where.",
+            "operationId": "lookup_licences",
+            "security": [{"client": []}],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
+            "responses": {
+                "200": {"description": "The licences, an empty list where there are none.", "content": {"application/json": {"schema": answer}}},
+                **{str(k): v for k, v in _problems(400, 401, 403, 413, 415, 503).items()},
+            },
+        }
+    }
+    return document

@@ -1,0 +1,117 @@
+"""``POST /api/v1/licences/lookup`` as a plain ASGI route: the hot path, without what a framework adds to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import msgspec
+
+from exchange.api.metrics import LOOKUP_SECONDS, LOOKUPS
+from exchange.api.problems import encoded, headers_of, problem, problem_of, status_of
+from exchange.api.services import Services
+from exchange.licences.lookup import LookupAnswer, LookupRequest
+from schemas.errors import DeniedError, Fault, OneDoorError, RejectedError
+
+PATH: Final = "/api/v1/licences/lookup"
+MAX_BODY_BYTES: Final = 64 * 1024
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_JSON: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+_decode: Final = msgspec.json.Decoder(LookupRequest).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class LookupRoute:
+    """Answers the look-up's path and hands everything else on. It is the process' boundary: no exception passes it, since a
+    traceback could hold what somebody asked."""
+
+    def __init__(self, app: Asgi, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's scope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            if scope["path"] == PATH and scope["method"] == "POST":
+                await self._look_up(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - the process boundary
+            self._services.log.critical("a request met a defect", error=type(error).__name__, at=place(error))
+            document = problem(500, "hub.defect", "something that must not happen has happened; it is in the hub's log")
+            await _send(send, 500, headers_of(500), encoded(document))
+
+    async def _look_up(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        try:
+            answer = await self._answer(scope, receive)
+        except OneDoorError as error:
+            status = status_of(error)
+            if error.kind == "defect":
+                self._services.log.critical("a look-up met a defect", code=error.code, where=error.where)
+            LOOKUPS.labels(outcome=error.code).inc()
+            await _send(send, status, headers_of(status), encoded(problem_of(error)))
+            return
+        LOOKUPS.labels(outcome="answered").inc()
+        LOOKUP_SECONDS.observe(time.perf_counter() - began)
+        await _send(send, 200, list(_JSON), _encode(answer))
+
+    async def _answer(self, scope: Scope, receive: Receive) -> LookupAnswer:
+        services = self._services
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not token:
+            raise DeniedError("a bearer token was expected", code="token.missing", remedy="ask for one at /api/v1/token", fault=Fault.CLIENT)
+        principal = services.verifier.verify(token.decode("latin-1").strip(), services.clock.now())
+        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+            raise RejectedError("the body must be application/json", code="request.media_type", fault=Fault.CLIENT)
+        try:
+            ask = _decode(await _body(receive, headers))
+        except msgspec.ValidationError as error:
+            raise RejectedError(f"the body is wrong: {error}", code="request.body", remedy="see /docs", fault=Fault.CLIENT) from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise RejectedError("the body is not JSON", code="request.json", remedy="see /docs", fault=Fault.CLIENT) from None
+        return await services.lookup.answer(principal, ask)
+
+
+async def _body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    length = headers.get(b"content-length", b"")
+    too_large = RejectedError(f"the body is above {MAX_BODY_BYTES} bytes", code="request.too_large", fault=Fault.CLIENT)
+    if length.isdigit() and int(length) > MAX_BODY_BYTES:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise RejectedError("the caller went away", code="request.cut", fault=Fault.CLIENT)
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise too_large
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def place(error: BaseException) -> str:
+    """Return the file and line that raised an error: what may be logged of one that nobody expected."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
+
+
+async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

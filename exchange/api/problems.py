@@ -1,0 +1,63 @@
+"""Errors as RFC 9457 problem documents: a stable code, whose fault it is, and never a personal value."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from schemas.errors import OneDoorError
+
+MEDIA_TYPE: Final = "application/problem+json"
+_TITLES: Final = {
+    400: "The request is wrong",
+    401: "Who asks is not known",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not allowed this way",
+    413: "Too large",
+    415: "Not this kind of content",
+    422: "The request is wrong",
+    500: "Must not happen",
+    503: "Not possible now",
+}
+_BY_KIND: Final = {"transient": 503, "rejected": 400, "denied": 403, "defect": 500}
+
+
+def status_of(error: OneDoorError) -> int:
+    """Return the HTTP status of an error."""
+    if error.code.startswith("token.") or error.code == "client.refused":
+        return 401
+    if error.code == "request.too_large":
+        return 413
+    if error.code == "request.media_type":
+        return 415
+    return _BY_KIND[error.kind]
+
+
+def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
+    """Return a problem document; members that are None are left out."""
+    members = {"type": f"urn:onedoor:problem:{code}", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail, "code": code}
+    return {k: v for k, v in (members | more).items() if v is not None}
+
+
+def problem_of(error: OneDoorError) -> dict[str, Any]:
+    """Return the problem document of an error. What only the operator may see (where in the hub) is left out of the hub's own."""
+    where = error.where if error.fault == "client" else None
+    remedy = error.remedy if error.fault == "client" else None
+    return problem(status_of(error), error.code, error.message, where=where, remedy=remedy, fault=str(error.fault))
+
+
+def headers_of(status: int) -> list[tuple[bytes, bytes]]:
+    """Return the headers that go with a status."""
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
+    if status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="onedoor"'))
+    if status == 503:
+        headers.append((b"retry-after", b"5"))
+    return headers
+
+
+def encoded(document: dict[str, Any]) -> bytes:
+    """Return a problem's bytes."""
+    return msgspec.json.encode(document)

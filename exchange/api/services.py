@@ -1,0 +1,93 @@
+"""What the API's routes work with, opened with the app and closed with it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from exchange.bootstrap import Hub, open_hub
+from exchange.licences.grouped import GroupedReader
+from exchange.licences.lookup import Lookup
+from exchange.licences.view import RegistryView
+from exchange.settings import Settings
+from exchange.trust.ledger import AsyncLedger
+from exchange.trust.tokens import TokenVerifier
+from schemas.clock import Clock
+from schemas.errors import OneDoorError, TransientError
+from schemas.ids import new_id
+
+TOKENS_AT_ONCE: Final = 2
+_READY: Final = "ready"
+
+
+@dataclass
+class Services:
+    """Opened by ``open``; one set for each process."""
+
+    settings: Settings
+
+    async def open(self) -> None:
+        """Wire and start everything. A database that is away does not stop the start: the API says 503 until it is back."""
+        url = self.settings.api_database_url or self.settings.database_url
+        self.hub: Hub = open_hub(self.settings.model_copy(update={"database_url": url}))
+        self.log: Any = self.hub.log
+        self.clock: Clock = self.hub.clock
+        keys = self.hub.keys
+        incarnation = new_id("api-", self.clock.now())
+        self.view = RegistryView(url, self.hub.registry, self.log)
+        self.reader = GroupedReader(url)
+        self.ledger = await AsyncLedger.open(url, keys, self.clock, incarnation)
+        self.lookup = Lookup(self.view, self.reader, self.ledger, keys, self.clock)
+        self.verifier = TokenVerifier.of(keys, self.view.current)
+        self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
+        self.view.start()
+        self.reader.start()
+        self._sums = asyncio.create_task(self._sum_up(), name="refusals")
+
+    async def close(self) -> None:
+        """Write what waits, and let go of everything."""
+        self._sums.cancel()
+        await asyncio.gather(self._sums, return_exceptions=True)
+        try:
+            await self.lookup.refusals.flush()
+        except TransientError as error:
+            self.log.warning("sums of refusals were not recorded", code=error.code)
+        await self.ledger.close()
+        await self.reader.close()
+        await self.view.close()
+        self.hub.close()
+
+    async def ready(self) -> Mapping[str, str]:
+        """Return, for each thing the hub's work needs, ``ready`` or the code of what is wrong."""
+        checks = {"registry": self._registry(), "store": self.reader.check(), "ledger": self.ledger.check(), "worker": self._worker()}
+        found = await asyncio.gather(*checks.values(), return_exceptions=True)
+        out = {}
+        for name, result in zip(checks, found, strict=True):
+            out[name] = _READY if result is None else result.code if isinstance(result, OneDoorError) else type(result).__name__
+        return out
+
+    async def _registry(self) -> None:
+        self.view.refuse_if_stale()
+
+    async def _worker(self) -> None:
+        def look() -> bool:
+            with self.hub.connect(autocommit=True) as connection:
+                row = connection.execute(
+                    "SELECT count(*) FROM exchange.duty WHERE expires_at > %s", [datetime.fromtimestamp(time.time(), UTC)]
+                ).fetchone()
+                return bool(row and row[0])
+
+        if not await asyncio.to_thread(look):
+            raise TransientError("no worker is alive", code="worker.none", remedy="start one with `onedoor up` or `onedoor worker`")
+
+    async def _sum_up(self) -> None:
+        while True:
+            await asyncio.sleep(5.0)
+            try:
+                await self.lookup.refusals.flush(time.monotonic())
+            except TransientError as error:
+                self.log.warning("sums of refusals wait", code=error.code)
