@@ -160,7 +160,7 @@ def material_sheet(
     """Return the required materials (``up_task_material``), and which licence types they accept.
 
     The first material of an item is its form; then the base licence of the applicant, then what the subject asks for. Every
-    tenth item takes paper only.
+    seventh item takes paper only.
     """
     rows: list[tuple[Item, str, str, str]] = []
     accepted: list[Accepted] = []
@@ -170,7 +170,7 @@ def material_sheet(
         for place, (name, origin) in enumerate(materials, start=1):
             code = f"CL{number + 1:04d}{place:02d}"
             rows.append((item, code, name, origin))
-            if number % 10 != 9 and 2 <= place <= len(wanted) + 1:
+            if number % 7 != 3 and 2 <= place <= len(wanted) + 1:
                 accepted.append(Accepted(item.code, code, wanted[place - 2].code))
     count = len(rows)
     sheet = Sheet(
