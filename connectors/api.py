@@ -132,7 +132,7 @@ class Source(Protocol):
         ...
 
     def state(self, contract: DataContract) -> SourceState:
-        """Return the table's fingerprint, None where there is no exact one; comparable until ``close``. It may scan the table."""
+        """Return the table's fingerprint, None where none is exact; comparable until ``close``. It may scan the table."""
         ...
 
     def close(self) -> None:

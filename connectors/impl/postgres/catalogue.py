@@ -43,10 +43,10 @@ _READABLE: Final[dict[LogicalType, frozenset[str]]] = {
     LogicalType.NUMBER: TEXT | WHOLE | {"numeric", "money", "float4", "float8"},
     LogicalType.DOUBLE: TEXT | WHOLE | {"numeric", "float4", "float8"},
     LogicalType.BOOLEAN: TEXT | {"bool", "int2", "int4", "int8", "bit"},
-    LogicalType.DATE: TEXT | {"date", "timestamp", "timestamptz", "int4", "int8", "numeric"},
+    LogicalType.DATE: TEXT | {"date", "timestamp", "timestamptz"},
     LogicalType.TIMESTAMP: TEXT | {"date", "timestamp", "timestamptz"},
     LogicalType.TIME: TEXT | {"time"},
-    LogicalType.BYTES: frozenset({"bytea"}),
+    LogicalType.BYTES: TEXT | {"bytea"},
 }
 
 

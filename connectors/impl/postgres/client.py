@@ -23,7 +23,7 @@ from connectors.impl.postgres.values import instant_of, instant_text, key_text, 
 from schemas.batch import RawBatch
 from schemas.clock import CHINA, Clock
 from schemas.contract import DataContract, Field, LogicalType
-from schemas.errors import DefectError, Fault, RejectedError
+from schemas.errors import DefectError, Fault, RejectedError, TransientError
 
 _HINT_BYTES: Final = 2 << 20  # of one batch of the driver: small enough to stay flat, large enough to be fast
 _FINGERPRINT: Final = "SELECT count(*), coalesce(sum(hashtidextended(t.ctid, t.tableoid::int8)), 0) FROM {} AS t"
@@ -207,7 +207,10 @@ class Postgres:
             gone = self._asking is None or self._asking.closed
             raise fault_of(None if gone and error.sqlstate is None else error.sqlstate or "", where) from None
         except _AdbcError as error:
-            raise (login_fault(error.message, where) if error.login else fault_of(error.sqlstate, where)) from None
+            fault = login_fault(error.message, where) if error.login else fault_of(error.sqlstate, where)
+            if isinstance(fault, TransientError) and self._asking is not None:
+                self._asking.close()  # what cut one connection most likely cut the other: the next question makes a new one
+            raise fault from None
 
     def _relation(self, table: str) -> Relation:
         relation = catalogue.find(self._connection(), table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -81,13 +81,10 @@ def key_text(value: Any, type_name: str) -> str:
     if isinstance(value, bytes):
         return "\\x" + value.hex()
     if isinstance(value, datetime):
-        if type_name == "timestamp" and value.tzinfo is not None:
-            value = value.astimezone(CHINA).replace(tzinfo=None)
-        return value.isoformat(" ")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, time):
-        return value.isoformat()
+        at: datetime = value
+        if type_name == "timestamp" and at.tzinfo is not None:
+            at = at.astimezone(CHINA).replace(tzinfo=None)
+        return at.isoformat(" ")
     return repr(value) if isinstance(value, float) else str(value)
 
 
