@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -56,7 +56,10 @@ class Grants(Resources):
         """
         purposes, items = tuple(dict.fromkeys(purposes)), tuple(dict.fromkeys(items))
         check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at, quota=quota)
-        contract = self.resource(resource).contract
+        registered = self.resource(resource)
+        if registered.state != "published":
+            raise refused(f"resource {resource} is {registered.state}, not published", "grant.resource_state", where=resource)
+        contract = registered.contract
         check_fields(contract, fields, row_filter)
         now = self._clock.now()
         with self._database.change() as change:
@@ -72,8 +75,8 @@ class Grants(Resources):
                 purposes=list(purposes),
                 items=list(items),
                 legal_basis=legal_basis.strip(),
-                from_at=from_at,
-                to_at=to_at,
+                from_at=from_at.astimezone(UTC),
+                to_at=to_at.astimezone(UTC),
                 quota=None,
                 made_at=now,
                 made_by=by,

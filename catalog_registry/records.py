@@ -64,7 +64,10 @@ class SourceRecord:
 
 @dataclass(frozen=True)
 class RegisteredResource:
-    """A shared resource with the contract that is in force; ``code`` is the catalogue's official one."""
+    """A shared resource with the contract that is in force; ``code`` is the catalogue's official one.
+
+    ``contract_hash`` is over the contract's content, not its layout.
+    """
 
     name: ResourceName
     code: str | None
@@ -72,6 +75,7 @@ class RegisteredResource:
     department: str
     state: str
     version: str
+    contract_hash: str
     source: SourceRecord
     odcs: str = dataclass_field(repr=False)
     created_at: datetime

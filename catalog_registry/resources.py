@@ -144,14 +144,14 @@ class Resources(Sources):
         sources = {s.name: s for s in self.sources()}
         with self._database.read() as session:
             rows = session.execute(
-                select(Resource, ContractVersion.odcs)
+                select(Resource, ContractVersion)
                 .join(
                     ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version)
                 )
                 .where(Resource.source.is_not(None))
                 .order_by(Resource.name)
             )
-            return [resource_record(row, sources[row.source], odcs) for row, odcs in rows if row.source in sources]
+            return [resource_record(row, sources[row.source], contract) for row, contract in rows if row.source in sources]
 
     def contract_versions(self, name: str) -> list[ContractVersionRecord]:
         """Return the versions of a resource's contract, oldest first."""
@@ -173,7 +173,7 @@ class Resources(Sources):
             return read_contract(row.odcs, where=f"{name} {version}")
 
     def _resource(self, session: Session, row: Resource, source: SourceRecord) -> RegisteredResource:
-        odcs = session.scalars(
-            select(ContractVersion.odcs).where(ContractVersion.resource == row.name, ContractVersion.version == row.version)
+        contract = session.scalars(
+            select(ContractVersion).where(ContractVersion.resource == row.name, ContractVersion.version == row.version)
         ).one()
-        return resource_record(row, source, odcs)
+        return resource_record(row, source, contract)

@@ -11,10 +11,11 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from catalog_registry.store.tables import ADMINISTRATORS, ROLES
-from schemas.contract import DataContract
+from schemas.contract import DataContract, LogicalType
 from schemas.errors import Fault, RejectedError
 
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_FILTERED: Final[Mapping[LogicalType, type]] = {LogicalType.STRING: str, LogicalType.INTEGER: int, LogicalType.BOOLEAN: bool}
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 
@@ -103,7 +104,8 @@ def check_terms(
 def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Mapping[str, Any] | None) -> None:
     """Raise ``RejectedError`` where a grant names a field that the contract does not have, or filters rows by a sealed one.
 
-    A row filter is ``{field: [value, …], …}``: a row is released where each field's value is one of those listed.
+    A row filter is ``{field: [value, …], …}``: a row is released where each field's value is one of those listed. It is refused
+    where no value could ever be equal: a text for a whole number, or a type that JSON does not have.
     """
     if not fields:
         raise refused("a grant names at least one field", "grant.no_field")
@@ -120,5 +122,14 @@ def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Mapp
     for name, values in row_filter.items():
         if here[name].personal:
             raise refused(f"field {name} is sealed, so rows cannot be chosen by it", "grant.row_filter_sealed")
-        if not isinstance(values, list) or not values or not all(isinstance(v, str | int | bool) for v in values):
-            raise refused(f"the row filter on {name} must be a list of texts, whole numbers or booleans", "grant.row_filter")
+        kind = _FILTERED.get(here[name].logical_type)
+        if kind is None:
+            raise refused(
+                f"rows cannot be chosen by {name}, a {here[name].logical_type}",
+                "grant.row_filter_type",
+                remedy=f"choose by a field of type {', '.join(_FILTERED)}",
+            )
+        if not isinstance(values, list) or not values or not all(type(v) is kind for v in values):
+            raise refused(
+                f"the row filter on {name} must be a list of JSON values of type {here[name].logical_type}", "grant.row_filter"
+            )

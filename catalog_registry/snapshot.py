@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from schemas.errors import DefectError, RejectedError
 
 if TYPE_CHECKING:
+    from catalog_registry.records import RegisteredResource
     from catalog_registry.resources import Resources
 
 FORMAT: Final = 1
@@ -22,23 +23,40 @@ SHRINK: Final = 0.1
 """The share of resources that a new snapshot may lack of the last one."""
 
 
-def dags_snapshot(registry: Resources) -> list[dict[str, Any]]:
-    """Return what Airflow needs to know of each published resource, by name; equal registries give equal snapshots."""
+def dags_snapshot(registry: Resources, known: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Return what Airflow needs to know of each published resource, by name; equal registries give equal snapshots.
+
+    Args:
+        registry: what is registered.
+        known: rows of an earlier snapshot; a contract whose hash stands there is not parsed again.
+    """
+    seen = {row.get("contract_hash"): row for row in known}
     return [
         {
             "name": resource.name,
             "title": resource.title,
-            "schedule": resource.contract.schedule,
             "source": resource.source.name,
             "pool": f"onedoor_{resource.source.system}",
             "department": resource.department,
             "version": resource.version,
-            "personal": bool(resource.contract.personal),
-            "mode": "full" if resource.contract.cursor is None else "incremental",
+            "contract_hash": resource.contract_hash,
         }
+        | _of_contract(resource, seen.get(resource.contract_hash, {}))
         for resource in registry.resources()
         if resource.state == "published"
     ]
+
+
+def _of_contract(resource: RegisteredResource, seen: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("schedule", "personal", "mode")
+    if all(name in seen for name in names):
+        return {name: seen[name] for name in names}
+    contract = resource.contract
+    return {
+        "schedule": contract.schedule,
+        "personal": bool(contract.personal),
+        "mode": "full" if contract.cursor is None else "incremental",
+    }
 
 
 def write_dags_json(path: Path, rows: Sequence[Mapping[str, Any]], *, force: bool = False) -> bool:
@@ -92,7 +110,8 @@ def refresh(registry: Resources, path: Path, *, force: bool = False) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return write_dags_json(path, dags_snapshot(registry), force=force)
+        known = _resources(path.read_text("utf-8")) if path.exists() else []
+        return write_dags_json(path, dags_snapshot(registry, known), force=force)
 
 
 def _document(text: str) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from catalog_registry.records import (
     RegisteredResource,
     SourceRecord,
 )
-from catalog_registry.store.tables import Base, Department, Grant, Principal, Resource, Source
+from catalog_registry.store.tables import Base, ContractVersion, Department, Grant, Principal, Resource, Source
 from schemas.errors import Fault, RejectedError
 from schemas.resource import ResourceName
 
@@ -99,7 +99,7 @@ def source_record(row: Source, department: str, keys_dir: Path | None) -> Source
     )
 
 
-def resource_record(row: Resource, source: SourceRecord, odcs: str) -> RegisteredResource:
+def resource_record(row: Resource, source: SourceRecord, contract: ContractVersion) -> RegisteredResource:
     """Return the record of a row that has a contract in force."""
     return RegisteredResource(
         name=ResourceName(row.name),
@@ -107,9 +107,10 @@ def resource_record(row: Resource, source: SourceRecord, odcs: str) -> Registere
         title=row.title,
         department=row.department,
         state=row.state,
-        version=row.version or "",
+        version=contract.version,
         source=source,
-        odcs=odcs,
+        contract_hash=contract.hash,
+        odcs=contract.odcs,
         created_at=row.created_at,
         changed_at=row.changed_at,
     )

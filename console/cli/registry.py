@@ -20,7 +20,9 @@ from schemas.secret import Secret
 
 if TYPE_CHECKING:
     from catalog_registry.records import GrantRecord, PrincipalRecord, Receiver, RegisteredResource, SourceRecord
+    from connectors.api import Source, TableShape
     from exchange.bootstrap import Hub
+    from schemas.draft import Draft
 
 CENTRE = ("centre", "信息中心")
 """The department that a source is of where none is named: the information centre."""
@@ -306,7 +308,7 @@ def grant_list(
                         str(g.receiver),
                         ", ".join(g.fields),
                         ", ".join((*g.purposes, *g.items)),
-                        f"{g.to_at.astimezone(CHINA):%Y-%m-%d %H:%M}",
+                        _local(g.to_at),
                         _state(g, now),
                     )
                     for g in rows
@@ -355,7 +357,7 @@ def principal_add(
         output.show(
             _principal_fields(made) | {"client_secret": secret.reveal()},
             as_json=as_json,
-            text=f"client_id      {made.client_id}\nclient_secret  {secret.reveal()}\nThe secret is shown once; only its hash is kept.",
+            text=f"client_id      {made.client_id}\nclient_secret  {secret.reveal()}\nshown once: only its hash is kept",
         )
 
 
@@ -461,7 +463,7 @@ def _hub() -> Iterator[Hub]:
 
 
 @contextmanager
-def _open(url: Secret[str], hub: Hub) -> Iterator[Any]:
+def _open(url: Secret[str], hub: Hub) -> Iterator[Source]:
     from connectors.registry import open_source
 
     opened = open_source(url, clock=hub.clock)
@@ -560,8 +562,31 @@ def _filter(text: str | None) -> dict[str, Any] | None:
     return value
 
 
-def _draft(shape: Any, source: SourceRecord, name: str | None) -> Any:
-    raise NotImplementedError
+def _draft(shape: TableShape, source: SourceRecord, name: str | None) -> Draft:
+    """Return the draft of a contract for a table that a connector described."""
+    from schemas.draft import DraftColumn, DraftShape
+    from schemas.draft import draft as drafted
+
+    return drafted(
+        DraftShape(
+            table=shape.table,
+            columns=[
+                DraftColumn(c.name, c.native_type, c.logical, c.nullable, c.max_length, c.precision, c.scale, c.comment)
+                for c in shape.columns
+            ],
+            key=shape.key,
+            source=source.name,
+            department=source.department,
+            system=source.system,
+            name=name or "",
+            comment=shape.comment,
+        )
+    )
+
+
+def _local(at: datetime) -> str:
+    """Return an instant as people here read it."""
+    return f"{at.astimezone(CHINA):%Y-%m-%d %H:%M}"
 
 
 def _state(grant: GrantRecord, now: datetime) -> str:
@@ -632,5 +657,7 @@ def _resource_text(shown: dict[str, Any]) -> Any:
             for f in shown["fields"]
         ],
     )
-    versions = output.table(("version", "status", "at", "by"), [(v.version, v.status, v.at, v.by) for v in shown["versions"]])
+    versions = output.table(
+        ("version", "status", "at", "by"), [(v.version, v.status, _local(v.at), v.by) for v in shown["versions"]]
+    )
     return Group(head, "", fields, versions)

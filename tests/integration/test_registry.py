@@ -16,10 +16,12 @@ from psycopg.conninfo import conninfo_to_dict
 
 from catalog_registry.records import PrincipalKind, Receiver, ReceiverKind
 from catalog_registry.registry import Registry
-from catalog_registry.snapshot import read_dags_json
+from catalog_registry.snapshot import dags_snapshot, read_dags_json
 from console.local.ports import choose
 from schemas.clock import FakeClock
+from schemas.contract import DataContract
 from schemas.errors import DeniedError, OneDoorError, RejectedError, TransientError
+from schemas.odcs import read_contract
 from schemas.secret import Secret
 from tests.contract_text import contract_text
 
@@ -266,12 +268,37 @@ def test_the_snapshot_for_airflow_follows_each_registration(staffed: Registry, t
             "pool": "onedoor_approval",
             "department": "market",
             "version": "1.0.0",
+            "contract_hash": staffed.resource("staff").contract_hash,
             "personal": True,
             "mode": "full",
         }
     ]
     staffed.register_resource(contract_text("a_first"), by="p1")
     assert [row["name"] for row in read_dags_json(tmp_path / "dags.json")] == ["a_first", "staff"]
+
+
+def test_a_contract_that_the_last_snapshot_knows_is_not_parsed_again(
+    staffed: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    monkeypatch.setattr(
+        "catalog_registry.records.read_contract", lambda text, where: parsed.append(where) or read_contract(text)
+    )
+    last = dags_snapshot(staffed)
+    assert parsed == ["staff 1.0.0"]
+    assert dags_snapshot(staffed, last) == last
+    assert parsed == ["staff 1.0.0"]
+    staffed.register_resource(contract_text(version="1.1.0", field="post"), by="p1")
+    assert dags_snapshot(staffed, last)[0]["version"] == "1.1.0"
+    assert parsed[1:] == ["staff 1.1.0"] * (len(parsed) - 1)
+
+
+def test_no_grant_is_made_of_a_resource_that_is_not_published(staffed: Registry, hub_db: str) -> None:
+    with psycopg.connect(hub_db) as connection:
+        connection.execute("UPDATE registry.resource SET state = 'withdrawn'")
+    with pytest.raises(RejectedError) as refusal:
+        grant(staffed)
+    assert refusal.value.code == "grant.resource_state"
 
 
 def test_resources_registered_at_once_are_all_there_and_in_the_snapshot(staffed: Registry, tmp_path: Path) -> None:
@@ -355,7 +382,7 @@ def test_the_database_refuses_a_grant_with_a_quota_without_a_purpose_or_with_two
         ("revoked_at = made_at", "ck_grant__revoked_by_somebody"),
     ):
         with psycopg.connect(hub_db) as connection, pytest.raises(psycopg.errors.CheckViolation) as refusal:
-            connection.execute(sql.SQL(f"UPDATE registry.grant_ SET {change}"))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(f"UPDATE registry.grant_ SET {change}"))
         assert refusal.value.diag.constraint_name == rule
     assert staffed.grant(made.id) == made
 

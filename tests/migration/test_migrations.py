@@ -203,22 +203,21 @@ def fill_ledger(connection: psycopg.Connection[Any]) -> None:
     connection.execute("INSERT INTO trust.checkpoint VALUES (1, %s, '{}', '\\x00', '\\x00', 'k')", (NOW,))
 
 
-@pytest.mark.parametrize("table", ["ledger", "checkpoint"])
-@pytest.mark.parametrize("change", ["UPDATE trust.{} SET at = at", "DELETE FROM trust.{}", "TRUNCATE trust.{}"])
 @pytest.mark.parametrize("who", ["owner", "superuser", "superuser as a replica"])
-def test_the_ledger_refuses_every_change_to_everybody(
-    hub_db: str, superuser_url: str, who: str, change: str, table: str
-) -> None:
+def test_the_ledger_and_its_checkpoints_refuse_every_change_to_everybody(hub_db: str, superuser_url: str, who: str) -> None:
     with psycopg.connect(hub_db) as connection:
         fill_ledger(connection)
     target = hub_db if who == "owner" else superuser_url
-    with psycopg.connect(target, dbname=str(conninfo_to_dict(hub_db)["dbname"])) as connection:
+    with psycopg.connect(target, dbname=str(conninfo_to_dict(hub_db)["dbname"]), autocommit=True) as connection:
         if who.endswith("replica"):
             connection.execute("SET session_replication_role = replica")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
-            connection.execute(sql.SQL(change).format(sql.Identifier(table)))  # type: ignore[arg-type]
-    with psycopg.connect(hub_db) as connection:
-        assert connection.execute(sql.SQL("SELECT count(*) FROM trust.{}").format(sql.Identifier(table))).fetchall() == [(1,)]
+        for table in ("ledger", "checkpoint"):
+            for change in ("UPDATE trust.{} SET at = at", "DELETE FROM trust.{}", "TRUNCATE trust.{}"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
+                    connection.execute(sql.SQL(change).format(sql.Identifier(table)))
+            assert connection.execute(sql.SQL("SELECT count(*) FROM trust.{}").format(sql.Identifier(table))).fetchall() == [
+                (1,)
+            ]
 
 
 # The API's role
@@ -237,28 +236,28 @@ def test_the_role_of_the_api_appends_to_the_ledger_and_reads_it(as_api: psycopg.
     assert as_api.execute("SELECT chain, n FROM trust.ledger").fetchall() == [("c", 1)]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE trust.ledger SET at = at",
-        "DELETE FROM trust.ledger",
-        "TRUNCATE trust.ledger",
-        "ALTER TABLE trust.ledger DISABLE TRIGGER ALL",
-        "INSERT INTO trust.checkpoint VALUES (1, '2026-11-02Z', '{}', '\\x00', '\\x00', 'k')",
-        "INSERT INTO trust.data_key VALUES ('k', 'r', '\\x00', 'k', '2026-11-02Z')",
-        "UPDATE registry.version SET value = 1",
-        "UPDATE registry.principal SET roles = '{operator}'",
-        "DELETE FROM registry.grant_",
-        "INSERT INTO registry.outbox (id, at, topic, key, type, payload) VALUES ('e', '2026-11-02Z', 't', 'k', 't', '{}')",
-        "SELECT * FROM bus.message",
-        "SELECT * FROM exchange.quarantine",
-        "CREATE TABLE store.x (n int)",
-        "CREATE SCHEMA x",
-    ],
+FORBIDDEN = (
+    "UPDATE trust.ledger SET at = at",
+    "DELETE FROM trust.ledger",
+    "TRUNCATE trust.ledger",
+    "ALTER TABLE trust.ledger DISABLE TRIGGER ALL",
+    "INSERT INTO trust.checkpoint VALUES (1, '2026-11-02Z', '{}', '\\x00', '\\x00', 'k')",
+    "INSERT INTO trust.data_key VALUES ('k', 'r', '\\x00', 'k', '2026-11-02Z')",
+    "UPDATE registry.version SET value = 1",
+    "UPDATE registry.principal SET roles = '{operator}'",
+    "DELETE FROM registry.grant_",
+    "INSERT INTO registry.outbox (id, at, topic, key, type, payload) VALUES ('e', '2026-11-02Z', 't', 'k', 't', '{}')",
+    "SELECT * FROM bus.message",
+    "SELECT * FROM exchange.quarantine",
+    "CREATE TABLE store.x (n int)",
+    "CREATE SCHEMA x",
 )
-def test_the_role_of_the_api_may_do_nothing_else(as_api: psycopg.Connection[Any], statement: str) -> None:
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        as_api.execute(statement)  # type: ignore[call-overload]
+
+
+def test_the_role_of_the_api_may_do_nothing_else(as_api: psycopg.Connection[Any]) -> None:
+    for statement in FORBIDDEN:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_api.execute(statement)
 
 
 def test_the_role_of_the_api_reads_a_table_once_it_is_served_and_not_while_it_is_filled(

@@ -194,6 +194,9 @@ def test_terms_that_say_too_little_are_refused(change: dict[str, Any], code: str
         (["title"], {"title": "x"}, "grant.row_filter"),
         (["title"], {"title": []}, "grant.row_filter"),
         (["title"], {"title": [None]}, "grant.row_filter"),
+        (["title"], {"title": ["manager", 1]}, "grant.row_filter"),
+        (["title"], {"id": ["1"]}, "grant.row_filter"),
+        (["title"], {"id": [True]}, "grant.row_filter"),
     ],
 )
 def test_fields_and_row_filters_that_the_contract_does_not_carry_are_refused(
