@@ -10,58 +10,23 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
-from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, errors
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, errors
 from kafka.admin import OffsetSpec
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
-from exchange.bus.api import Capabilities, Connection, Lag, Message, PartitionError, Positions, Received, Topic, TopicPartition
-from exchange.bus.faults import check_sizes, first_position, no_topic, other_partitions, out_of_range, topic_recreated
+from exchange.bus.api import Capabilities, Connection, Lag, Message, Positions, Received, Topic, TopicPartition
+from exchange.bus.faults import check_sizes, no_topic, other_partitions, out_of_range
+from exchange.bus.kafka_group import READ_BYTES, KafkaSubscription, placed, received_of, told
 from schemas.errors import DefectError, TransientError
 
-READ_BYTES: Final = 16 << 20
 MIN_LEASE_S: Final = 6.0
 """A broker's ``group.min.session.timeout.ms`` as shipped."""
-_VERIFY_S: Final = 1.0
-_REFUSED: Final = (
-    errors.AuthorizationError,
-    errors.SaslAuthenticationFailedError,
-    errors.UnsupportedSaslMechanismError,
-    errors.UnsupportedVersionError,
-    errors.KafkaConfigurationError,
-    errors.InvalidSessionTimeoutError,
-    errors.InconsistentGroupProtocolError,
-    errors.InvalidReplicationFactorError,
-    errors.InvalidTopicError,
-    errors.PolicyViolationError,
-    errors.InvalidConfigurationError,
-)
-
-
-@contextmanager
-def _told(doing: str) -> Iterator[None]:
-    """Tell the client's errors by the hub's kinds; its words may quote a value and stay out of the message."""
-    try:
-        yield
-    except _REFUSED as error:
-        raise DefectError(
-            f"Kafka refused while {doing} ({type(error).__name__})",
-            code="bus.refused",
-            remedy="look at the broker's settings and at the rights of the hub",
-        ) from error
-    except (errors.KafkaError, OSError) as error:
-        raise TransientError(
-            f"Kafka did not answer while {doing} ({type(error).__name__})",
-            code="bus.away",
-            remedy="see that the broker runs: onedoor doctor",
-        ) from error
 
 
 class KafkaBus:
@@ -140,7 +105,7 @@ class KafkaBus:
     def consumer(self, **settings: Any) -> Any:
         """Return a consumer that never jumps and never commits by itself."""
         self._reach()
-        with _told("starting a reader"):
+        with told("starting a reader"):
             return KafkaConsumer(
                 **self._common(),
                 auto_offset_reset="none",
@@ -169,7 +134,7 @@ class KafkaBus:
         with self._lock:
             if self._admin is None:
                 self._reach()
-                with _told("connecting"):
+                with told("connecting"):
                     self._admin = KafkaAdminClient(**self._common())
             return self._admin
 
@@ -177,7 +142,7 @@ class KafkaBus:
         with self._lock:
             if self._producer is None:
                 self._reach()
-                with _told("connecting"):
+                with told("connecting"):
                     self._producer = KafkaProducer(
                         **self._common(),
                         acks="all",
@@ -202,9 +167,9 @@ class KafkaBus:
             wanted = {
                 name: {"num_partitions": partitions, "replication_factor": self._replication, "configs": self._topic_settings}
             }
-            with _told("making a topic"), suppress(errors.TopicAlreadyExistsError):
+            with told("making a topic"), suppress(errors.TopicAlreadyExistsError):
                 self._administrator().create_topics(wanted)
-            with _told("waiting for a topic"):
+            with told("waiting for a topic"):
                 self._administrator().wait_for_topics([name], timeout_ms=int(self._timeout_s * 1000))
             found = self.topic(name)
         if found is None or found.partitions != partitions:
@@ -221,7 +186,7 @@ class KafkaBus:
 
     def described(self, names: Sequence[str] | None) -> dict[str, Topic]:
         """Ask for topics by name, None: all; those that are not there are left out."""
-        with _told("asking for topics"):
+        with told("asking for topics"):
             answers = self._administrator().describe_topics(None if names is None else list(names))
         found = {
             answer["name"]: Topic(answer["name"], str(answer["topic_id"]), len(answer["partitions"]))
@@ -255,7 +220,7 @@ class KafkaBus:
             return []
         producer = self._sender()
         try:
-            with _told("publishing"):
+            with told("publishing"):
                 sent = [
                     producer.send(
                         message.topic,
@@ -296,7 +261,7 @@ class KafkaBus:
         with self._reader_lock:
             if self._reader is None:
                 self._reader = self.consumer()
-            with _told("reading"), _placed():
+            with told("reading"), placed():
                 self._reader.assign([partition])
                 self._reader.seek(partition, offset)
                 while offset < upto:
@@ -308,7 +273,7 @@ class KafkaBus:
                         size += len(record.value)
                         if record.offset >= upto or (got and size > READ_BYTES):
                             return got
-                        got.append(_received(record))
+                        got.append(received_of(record))
         return got
 
     def backlog(self, group: str, topic: str) -> Sequence[Lag]:
@@ -318,7 +283,7 @@ class KafkaBus:
             raise no_topic(topic)
         places = [TopicPartition(topic, n) for n in range(found.partitions)]
         ranges = self._ranges(places)
-        with _told("reading the backlog"):
+        with told("reading the backlog"):
             try:
                 saved = self._administrator().list_group_offsets({group: None})[group]
             except (errors.GroupIdNotFoundError, KeyError):
@@ -335,7 +300,7 @@ class KafkaBus:
         if self.topic(topic) is None:
             raise no_topic(topic)
         sizes: dict[int, int] = {}
-        with _told("reading the backlog"):
+        with told("reading the backlog"):
             for broker in self._administrator().describe_log_dirs([topic]):
                 for folder in broker["log_dirs"]:
                     for described in folder["topics"]:
@@ -349,7 +314,7 @@ class KafkaBus:
         """Return the first offset kept and the next to be given out."""
         wanted = [KafkaPartition(place.topic, place.partition) for place in places]
         try:
-            with _told("asking for offsets"):
+            with told("asking for offsets"):
                 ask = self._administrator().list_partition_offsets
                 first = ask(dict.fromkeys(wanted, OffsetSpec.EARLIEST))
                 end = ask(dict.fromkeys(wanted, OffsetSpec.LATEST))
@@ -378,204 +343,3 @@ class KafkaBus:
         with self._reader_lock, suppress(errors.KafkaError):
             if self._reader is not None:
                 self._reader.close(autocommit=False, timeout_ms=2000)
-
-
-class KafkaSubscription:
-    """One member of a group. Used by one thread."""
-
-    def __init__(self, bus: KafkaBus, group: str, topics: Sequence[str], positions: Positions, member: str) -> None:
-        self._bus = bus
-        self._group = group
-        self._topics = sorted(set(topics))
-        self._positions = positions
-        self._member = member
-        self._consumer: Any = None
-        self._lock = threading.Lock()
-        self._fresh: set[TopicPartition] = set()  # assigned, and Positions not asked yet; the client's thread adds to it
-        self._start: dict[TopicPartition, Topic] = {}  # the topic of each partition as it was when Positions was asked
-        self._fetched: dict[TopicPartition, deque[Received]] = {}  # fetched, and not handed out yet
-        self._paused: set[TopicPartition] = set()
-        self._verified_at = 0.0
-        self._turn = 0
-
-    def poll(self, timeout_s: float, max_bytes: int = READ_BYTES) -> Sequence[Received]:
-        """Return what has come, in the order of each partition, waiting up to ``timeout_s`` when nothing has."""
-        deadline = monotonic() + timeout_s
-        if self._consumer is None:
-            self._consumer = self._bus.group_consumer(self._group)
-            self._consumer.subscribe(topics=self._topics, listener=_Assigned(self))
-            with _told("joining a group"):
-                self._consumer.topics()  # a leader that knows no partitions yet would give out none
-        while True:
-            waiting = any(place not in self._paused for place, kept in self._fetched.items() if kept)
-            if not waiting:
-                self._fetch(max(0.0, min(deadline - monotonic(), 0.5)))
-            received = self._hand_out(max_bytes)
-            if received or monotonic() >= deadline:
-                return received
-
-    def assigned(self) -> frozenset[TopicPartition]:
-        """Return the partitions held at the last ``poll``."""
-        with self._lock:
-            return frozenset(self._start) | frozenset(self._fresh)
-
-    def saved(self, place: TopicPartition, next_offset: int) -> None:
-        """Say that everything before ``next_offset`` is committed in the database: for lag figures only."""
-        if self._consumer is None or place not in self._start:
-            return
-        offsets = {KafkaPartition(place.topic, place.partition): OffsetAndMetadata(next_offset, "", -1)}
-        with suppress(errors.KafkaError):  # a figure that comes late, or after the partition went away
-            self._consumer.commit_async(offsets, callback=lambda *_: None)
-
-    def give_up(self, place: TopicPartition) -> None:
-        """Drop what was fetched of a partition and start again from ``Positions``: another member was ahead."""
-        if place in self._start:
-            self.start_again({place})
-
-    def pause(self, place: TopicPartition) -> None:
-        """Fetch no more of a partition, and keep it."""
-        self._paused.add(place)
-        self._hold(place)
-
-    def resume(self, place: TopicPartition) -> None:
-        """Fetch again."""
-        self._paused.discard(place)
-        if place in self._start and place not in self._fresh:
-            self._consumer.resume(KafkaPartition(place.topic, place.partition))
-
-    def close(self) -> None:
-        """Leave the group at once, so that others take over without waiting; where the broker is away, they wait."""
-        self._bus.forget(self)
-        consumer, self._consumer = self._consumer, None
-        self._start.clear()
-        self._fetched.clear()
-        with self._lock:
-            self._fresh.clear()
-        if consumer is not None:
-            with suppress(errors.KafkaError):
-                consumer.close(autocommit=False, timeout_ms=3000)
-
-    def start_again(self, places: set[TopicPartition]) -> None:
-        """Fetch nothing of these until ``Positions`` was asked; also called by the client's own thread, so it asks nothing."""
-        with self._lock:
-            self._fresh |= places
-        for place in places:
-            if self._hold(place):
-                self._consumer.seek(KafkaPartition(place.topic, place.partition), 0)
-
-    def _hold(self, place: TopicPartition) -> bool:
-        partition = KafkaPartition(place.topic, place.partition)
-        if self._consumer is None or partition not in self._consumer.assignment():
-            return False
-        self._consumer.pause(partition)
-        return True
-
-    def _fetch(self, wait_s: float) -> None:
-        """Take part in the group, and fetch."""
-        with _told("polling"), _placed():
-            try:
-                records = self._consumer.poll(timeout_ms=int(wait_s * 1000))
-            except errors.NoOffsetForPartitionError:  # assigned in this moment, its listener not yet called
-                records = {}
-        held = {TopicPartition(tp.topic, tp.partition) for tp in self._consumer.assignment()}
-        with self._lock:
-            self._fresh &= held
-            fresh = set(self._fresh) | (held - self._start.keys())
-        self._paused &= held
-        for place in fresh | (self._start.keys() - held):
-            self._start.pop(place, None)
-            self._fetched.pop(place, None)
-        for tp, of_partition in records.items():
-            place = TopicPartition(tp.topic, tp.partition)
-            if place in self._start:
-                self._fetched.setdefault(place, deque()).extend(_received(record) for record in of_partition)
-        if records:
-            self._verified_at = 0.0
-        if fresh:
-            self._position(sorted(fresh - self._paused))
-
-    def _position(self, fresh: Sequence[TopicPartition]) -> None:
-        """Ask ``Positions`` where partitions start, and let them be fetched."""
-        topics = self._bus.described(sorted({place.topic for place in fresh})) if fresh else {}
-        for place in fresh:
-            topic = topics.get(place.topic)
-            if topic is None:
-                raise topic_recreated(place)
-            offset = first_position(self._positions, topic, place)
-            partition = KafkaPartition(place.topic, place.partition)
-            if not self._hold(place):
-                continue
-            self._consumer.seek(partition, offset)
-            self._start[place] = topic
-            with self._lock:
-                self._fresh.discard(place)
-            self._consumer.resume(partition)
-
-    def _verify(self) -> None:
-        """See that the broker answers and that no topic was made again since its position was read."""
-        if monotonic() - self._verified_at < _VERIFY_S:
-            return
-        topics = self._bus.described(self._topics)
-        for place, topic in self._start.items():
-            if place not in self._paused and (place.topic not in topics or topics[place.topic].id != topic.id):
-                raise topic_recreated(place)
-        self._verified_at = monotonic()
-
-    def _hand_out(self, max_bytes: int) -> list[Received]:
-        self._verify()
-        received: list[Received] = []
-        left = max_bytes
-        places = sorted(place for place, kept in self._fetched.items() if kept and place not in self._paused)
-        self._turn += 1
-        start = self._turn % max(1, len(places))
-        for place in places[start:] + places[:start]:
-            kept = self._fetched[place]
-            while kept and (not received or len(kept[0].value) <= left):
-                left -= len(kept[0].value)
-                received.append(kept.popleft())
-        return received
-
-
-class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Called by the client's own thread, where nothing may wait: it only marks what is to be positioned."""
-
-    def __init__(self, subscription: KafkaSubscription) -> None:
-        self._subscription = subscription
-
-    def on_partitions_assigned(self, assigned: Any) -> None:
-        """Let no partition be fetched before its position is known."""
-        self._subscription.start_again({TopicPartition(tp.topic, tp.partition) for tp in assigned})
-
-    def on_partitions_revoked(self, revoked: Any) -> None:
-        """Nothing to save: positions are in the database."""
-
-
-@contextmanager
-def _placed() -> Iterator[None]:
-    """Name the partition whose position is out of range."""
-    try:
-        yield
-    except (errors.OffsetOutOfRangeError, errors.LogTruncationError) as error:
-        found = _where(error)
-        if found is None:
-            raise DefectError("a position is out of the range that is kept", code="bus.out_of_range") from error
-        place, offset = found
-        raise PartitionError(
-            f"position {offset} is out of the range that is kept",
-            place,
-            code="bus.out_of_range",
-            remedy="make a full collection of the resource, then set the position: onedoor bus replay",
-        ) from error
-
-
-def _where(error: Exception) -> tuple[TopicPartition, int] | None:
-    for argument in error.args:
-        if isinstance(argument, dict):
-            for tp, offset in argument.items():
-                return TopicPartition(tp.topic, tp.partition), offset if isinstance(offset, int) else -1
-    return None
-
-
-def _received(record: Any) -> Received:
-    headers = {name: value.decode() for name, value in record.headers}
-    return Received(record.topic, record.partition, record.offset, record.key, headers, record.value)

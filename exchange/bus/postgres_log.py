@@ -65,11 +65,13 @@ class State:
 
 
 def state_of(cursor: psycopg.Cursor[Any], topics: Sequence[str]) -> dict[TopicPartition, State]:
+    """Return what the database says of each partition of topics that are there."""
     rows = cursor.execute(_STATE, {"topics": list(topics)}).fetchall()
     return {TopicPartition(r[0], r[1]): State(Topic(r[0], r[2], r[3]), r[4], r[5]) for r in rows}
 
 
 def check_range(place: TopicPartition, offset: int, state: State) -> None:
+    """Raise ``PartitionError`` where an offset is not kept or not given out yet."""
     if not state.first <= offset <= state.next:
         raise out_of_range(place, offset, state.first, state.next)
 

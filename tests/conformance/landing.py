@@ -16,7 +16,7 @@ from exchange.bus.api import Received, Subscription, Topic, TopicPartition
 from schemas.errors import DefectError
 
 _TABLES = (
-    'CREATE TABLE IF NOT EXISTS landed_row (topic text, part int, at bigint, body text)',
+    "CREATE TABLE IF NOT EXISTS landed_row (topic text, part int, at bigint, body text)",
     "CREATE TABLE IF NOT EXISTS landed_position (topic text, topic_id text, part int, next bigint, PRIMARY KEY (topic, part))",
 )
 
@@ -97,7 +97,6 @@ class PostgresStore(_SqlStore):
 
     def __init__(self, url: str) -> None:
         super().__init__(lambda: psycopg.connect(url), "%s")
-
 
 
 class SqliteStore(_SqlStore):

@@ -72,9 +72,7 @@ def texts(received: Sequence[Received]) -> list[str]:
     return [m.value.decode() for m in received]
 
 
-def failure(
-    subscription: Subscription, got: list[Received] | None = None, *, within_s: float = 20
-) -> PartitionError:
+def failure(subscription: Subscription, got: list[Received] | None = None, *, within_s: float = 20) -> PartitionError:
     """Poll until it fails for one partition; ``got``: what came from others before."""
     deadline = monotonic() + within_s
     while monotonic() < deadline:
@@ -171,9 +169,7 @@ def test_a_reader_beside_eight_writers_misses_nothing_the_trap_of_serial_numbers
         assert own == [f"{writer}/{n}/{k}" for n in range(rounds) for k in range(batch)]
 
 
-def test_messages_of_900_kib_pass_and_larger_ones_are_refused_whole(
-    bus: Bus, name: str, joined: list[Subscription]
-) -> None:
+def test_messages_of_900_kib_pass_and_larger_ones_are_refused_whole(bus: Bus, name: str, joined: list[Subscription]) -> None:
     bus.ensure_topic(name)
     limit = bus.capabilities.max_message_bytes
     assert limit == 900 * 1024
@@ -541,9 +537,7 @@ def test_messages_of_a_transaction_are_seen_with_it_or_never(bus: Bus, name: str
 # Away
 
 
-def test_while_the_bus_is_away_a_later_try_is_offered_and_succeeds_when_it_is_back(
-    profile: BusProfile, name: str
-) -> None:
+def test_while_the_bus_is_away_a_later_try_is_offered_and_succeeds_when_it_is_back(profile: BusProfile, name: str) -> None:
     outage = profile.outage()
     bus = outage.bus
     bus.ensure_topic(name)
