@@ -277,13 +277,14 @@ def test_the_snapshot_for_airflow_follows_each_registration(staffed: Registry, t
     assert [row["name"] for row in read_dags_json(tmp_path / "dags.json")] == ["a_first", "staff"]
 
 
-def test_a_contract_that_the_last_snapshot_knows_is_not_parsed_again(
-    staffed: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_contract_that_the_snapshot_knows_is_not_parsed_again(staffed: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
-    monkeypatch.setattr(
-        "catalog_registry.records.read_contract", lambda text, where: parsed.append(where) or read_contract(text)
-    )
+
+    def counting(text: str, *, where: str) -> DataContract:
+        parsed.append(where)
+        return read_contract(text)
+
+    monkeypatch.setattr("catalog_registry.records.read_contract", counting)
     last = dags_snapshot(staffed)
     assert parsed == ["staff 1.0.0"]
     assert dags_snapshot(staffed, last) == last
