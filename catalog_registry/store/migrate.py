@@ -105,7 +105,7 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
         "ALTER DEFAULT PRIVILEGES IN SCHEMA registry GRANT SELECT ON TABLES TO {role}",
         "ALTER DEFAULT PRIVILEGES IN SCHEMA store GRANT SELECT ON TABLES TO {role}",
         "ALTER DEFAULT PRIVILEGES IN SCHEMA stage GRANT SELECT ON TABLES TO {role}",
-        "GRANT SELECT ON exchange.run TO {role}",
+        "GRANT SELECT ON exchange.run, exchange.duty TO {role}",
         "GRANT SELECT ON trust.data_key, trust.checkpoint TO {role}",
         "GRANT SELECT, INSERT ON trust.ledger TO {role}",
     ):
