@@ -75,7 +75,9 @@ def test_an_untouched_ledger_is_intact_and_its_receipts_hold(
     receipts = ledger.append([record(1), record(2)])
     assert [r.n for r in receipts] == [1, 2]  # n 0 is the start of the chain
     made = seal_checkpoint(connect, keys, clock, folder)
-    assert made is not None and made.n == 1 and made.records == 3
+    assert made is not None
+    assert made.n == 1
+    assert made.records == 3
     assert seal_checkpoint(connect, keys, clock, folder) is None  # nothing new
     (late,) = ledger.append([record(3)])
     verdict = checked(connect, keys, folder)
@@ -83,7 +85,8 @@ def test_an_untouched_ledger_is_intact_and_its_receipts_hold(
     with DatabaseEvidence.open(connect) as evidence:
         assert verify_receipt(receipts[0], evidence, keys.ledger_public_key()).checkpoint == 1
         pending = verify_receipt(late, evidence, keys.ledger_public_key())
-        assert pending.holds and pending.checkpoint is None
+        assert pending.holds
+        assert pending.checkpoint is None
         assert not verify_receipt(Receipt("w1", 2, "0" * 64), evidence, keys.ledger_public_key()).holds
         assert not verify_receipt(Receipt("w1", 9, late.hash), evidence, keys.ledger_public_key()).holds
 
@@ -129,17 +132,31 @@ def test_a_record_that_commits_late_is_sealed_by_the_next_checkpoint(
         first = seal_checkpoint(connect, keys, clock, folder)
         connection.commit()
     second = seal_checkpoint(connect, keys, clock, folder)
-    assert first is not None and [c.chain for c in first.chains] == ["early"]
-    assert second is not None and [c.chain for c in second.chains] == ["late"]
+    assert first is not None
+    assert [c.chain for c in first.chains] == ["early"]
+    assert second is not None
+    assert [c.chain for c in second.chains] == ["late"]
     verdict = checked(connect, keys, folder)
-    assert verdict.intact and verdict.unsealed == 0
+    assert verdict.intact
+    assert verdict.unsealed == 0
 
 
 @pytest.mark.parametrize(
     ("statement", "what", "field"),
     [
-        ("UPDATE trust.ledger SET record = overlay(record PLACING 'X'::bytea FROM octet_length(record) - 20) WHERE chain = 'b' AND n = 2", "altered", "record"),
-        ("UPDATE trust.ledger SET hash = set_byte(hash, 5, 255 - get_byte(hash, 5)) WHERE chain = 'b' AND n = 2", "altered", "hash"),
+        (
+            (
+                "UPDATE trust.ledger SET record = overlay(record PLACING 'X'::bytea FROM octet_length(record) - 20)"
+                " WHERE chain = 'b' AND n = 2"
+            ),
+            "altered",
+            "record",
+        ),
+        (
+            "UPDATE trust.ledger SET hash = set_byte(hash, 5, 255 - get_byte(hash, 5)) WHERE chain = 'b' AND n = 2",
+            "altered",
+            "hash",
+        ),
         ("UPDATE trust.ledger SET at = at + interval '1 microsecond' WHERE chain = 'b' AND n = 2", "altered", "at"),
         ("UPDATE trust.ledger SET kind = 'nothing' WHERE chain = 'b' AND n = 2", "altered", "kind"),
         ("DELETE FROM trust.ledger WHERE chain = 'b' AND n = 2", "missing", "record"),
@@ -152,14 +169,16 @@ def test_one_altered_byte_is_found_and_its_place_named(
     assert checked(connect, keys, folder).intact
     change(connect, statement)
     first = checked(connect, keys, folder).first
-    assert first is not None and (first.what, first.chain, first.n, first.field) == (what, "b", 2, field)
+    assert first is not None
+    assert (first.what, first.chain, first.n, first.field) == (what, "b", 2, field)
 
 
 def test_a_tail_that_was_cut_is_found_where_it_begins(connect: Connect, keys: KeyRing, clock: FakeClock, folder: Path) -> None:
     three_chains(connect, keys, clock, folder)
     change(connect, "DELETE FROM trust.ledger WHERE chain = 'a' AND n >= 7")
     first = checked(connect, keys, folder).first
-    assert first is not None and (first.what, first.chain, first.n) == ("cut", "a", 7)
+    assert first is not None
+    assert (first.what, first.chain, first.n) == ("cut", "a", 7)
 
 
 def test_a_tail_cut_with_its_checkpoint_is_found_by_what_was_published(
@@ -170,7 +189,8 @@ def test_a_tail_cut_with_its_checkpoint_is_found_by_what_was_published(
     change(connect, "DELETE FROM trust.checkpoint WHERE n = 2")
     assert checked(connect, keys).intact  # from inside nothing is seen
     first = checked(connect, keys, folder).first
-    assert first is not None and (first.what, first.chain, first.n) == ("cut", None, 2)
+    assert first is not None
+    assert (first.what, first.chain, first.n) == ("cut", None, 2)
     with pytest.raises(DefectError) as caught:  # and the sealer does not seal over it
         seal_checkpoint(connect, keys, clock, folder)
     assert caught.value.code == "ledger.checkpoint_differs"
@@ -183,7 +203,8 @@ def test_a_chain_written_again_to_its_end_is_found_by_its_checkpoint(
     change(connect, "DELETE FROM trust.ledger WHERE chain = 'c'")
     Ledger.open(connect, keys, clock, "c").append([record(i) for i in range(5)])
     first = checked(connect, keys, folder).first
-    assert first is not None and (first.what, first.chain, first.field) == ("altered", "c", "hash")
+    assert first is not None
+    assert (first.what, first.chain, first.field) == ("altered", "c", "hash")
 
 
 def test_a_checkpoint_signed_by_another_key_is_forged(
@@ -206,10 +227,12 @@ def test_an_altered_published_file_is_found(connect: Connect, keys: KeyRing, clo
     path.chmod(0o600)
     path.write_text(text.replace('\\"n\\":1,', '\\"n\\":3,'))
     first = checked(connect, keys, folder).first
-    assert first is not None and (first.what, first.n, first.field) == ("forged", 1, "published file")
+    assert first is not None
+    assert (first.what, first.n, first.field) == ("forged", 1, "published file")
     path.unlink()
     first = checked(connect, keys, folder).first
-    assert first is not None and (first.what, first.n) == ("unpublished", 1)
+    assert first is not None
+    assert (first.what, first.n) == ("unpublished", 1)
 
 
 def test_a_checkpoint_that_a_crash_left_unpublished_is_published_by_the_next_call(
@@ -219,7 +242,8 @@ def test_a_checkpoint_that_a_crash_left_unpublished_is_published_by_the_next_cal
     content = published_path(folder, 2).read_bytes()
     published_path(folder, 2).unlink()
     made = seal_checkpoint(connect, keys, clock, folder)
-    assert made is not None and made.n == 3
+    assert made is not None
+    assert made.n == 3
     assert published_path(folder, 2).read_bytes() == content
     assert checked(connect, keys, folder).intact
 
@@ -243,11 +267,14 @@ def test_an_export_stands_for_itself_and_one_altered_line_is_named(
     key = keys.ledger_public_key()
     assert verify(ExportEvidence(path), key, folder).intact
     lines = path.read_bytes().splitlines(keepends=True)
-    altered = [line.replace(b'\\"request\\":\\"q2\\"', b'\\"request\\":\\"q3\\"') if b'["c",3,' in line else line for line in lines]
+    altered = [
+        line.replace(b'\\"request\\":\\"q2\\"', b'\\"request\\":\\"q3\\"') if b'["c",3,' in line else line for line in lines
+    ]
     assert altered != lines
     path.write_bytes(b"".join(altered))
     first = verify(ExportEvidence(path), key).first
-    assert first is not None and (first.what, first.chain, first.n, first.field) == ("altered", "c", 3, "record")
+    assert first is not None
+    assert (first.what, first.chain, first.n, first.field) == ("altered", "c", 3, "record")
     path.write_bytes(b"".join(lines[:-1]))
     with pytest.raises(RejectedError, match="cut off"):
         verify(ExportEvidence(path), key)
@@ -263,7 +290,8 @@ def test_an_export_of_bytes_that_are_no_text_still_names_the_place(
     change(connect, "UPDATE trust.ledger SET record = set_byte(record, 12, 255) WHERE chain = 'a' AND n = 4")
     export(connect, tmp_path / "e", clock.now())
     first = verify(ExportEvidence(tmp_path / "e"), keys.ledger_public_key()).first
-    assert first is not None and (first.what, first.chain, first.n) == ("altered", "a", 4)
+    assert first is not None
+    assert (first.what, first.chain, first.n) == ("altered", "a", 4)
 
 
 def test_a_writer_whose_chain_was_cut_behind_it_stops(connect: Connect, keys: KeyRing, clock: FakeClock) -> None:
@@ -324,7 +352,8 @@ def test_after_an_unknown_outcome_a_new_chain_cites_the_last_known_record(
     assert before.chain != after.chain
     with connect() as connection:
         row = connection.execute("SELECT record FROM trust.ledger WHERE chain = %s AND n = 0", (after.chain,)).fetchone()
-    assert row is not None and json.loads(row[0])["after"] == {"chain": before.chain, "n": before.n, "hash": before.hash}
+    assert row is not None
+    assert json.loads(row[0])["after"] == {"chain": before.chain, "n": before.n, "hash": before.hash}
     seal_checkpoint(connect, keys, clock, folder)
     assert checked(connect, keys, folder).intact
 
@@ -368,15 +397,23 @@ def test_while_the_ledger_is_away_every_record_is_refused_and_nothing_hangs(keys
 def test_a_text_that_is_no_unicode_is_refused_alone(connect: Connect, keys: KeyRing, clock: FakeClock, hub_db: str) -> None:
     async def scenario() -> None:
         ledger = await AsyncLedger.open(hub_db, keys, clock, "api1")
-        good, bad = await asyncio.gather(ledger.append(record(1)), ledger.append(record(2, reason="\ud800")), return_exceptions=True)
-        assert isinstance(good, Receipt) and isinstance(bad, RejectedError)
+        good, bad = await asyncio.gather(
+            ledger.append(record(1)), ledger.append(record(2, reason="\ud800")), return_exceptions=True
+        )
+        assert isinstance(good, Receipt)
+        assert isinstance(bad, RejectedError)
         await ledger.close()
 
     asyncio.run(scenario())
 
 
 def test_the_commands_verify_export_and_show(
-    settings: Settings, connect: Connect, clock: FakeClock, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    connect: Connect,
+    clock: FakeClock,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from console.cli.main import build
     from console.cli.output import run

@@ -78,7 +78,11 @@ def test_a_grant_in_force_allows_its_fields() -> None:
 
 @pytest.mark.parametrize(
     "receiver",
-    [Receiver(ReceiverKind.PRINCIPAL, "p1"), Receiver(ReceiverKind.SYSTEM, "intake"), Receiver(ReceiverKind.DEPARTMENT, "hall")],
+    [
+        Receiver(ReceiverKind.PRINCIPAL, "p1"),
+        Receiver(ReceiverKind.SYSTEM, "intake"),
+        Receiver(ReceiverKind.DEPARTMENT, "hall"),
+    ],
 )
 def test_a_grant_reaches_its_receiver_and_nobody_else(receiver: Receiver) -> None:
     grants = index(grant(receiver=receiver))
@@ -132,7 +136,13 @@ grants_given = st.builds(
 )
 asks_given = st.builds(
     Ask,
-    st.builds(lambda i, d, s, r: replace(INTAKE, id=i, department=d, system=s, revoked_at=r), names, names, st.none() | names, st.none() | times),
+    st.builds(
+        lambda i, d, s, r: replace(INTAKE, id=i, department=d, system=s, revoked_at=r),
+        names,
+        names,
+        st.none() | names,
+        st.none() | times,
+    ),
     st.sampled_from(["licences", "cases", "gone", "unknown"]),
     names | st.just(""),
     st.none() | names,
@@ -148,7 +158,10 @@ def test_deny_by_default(grants: list[Grant], ask: Ask) -> None:
         assert answer.reasons
         return
     by = answer.grant
-    assert by in grants and by.in_force(NOW) and by.resource == ask.resource != "gone" and ask.purpose
+    assert by in grants
+    assert by.in_force(NOW)
+    assert by.resource == ask.resource != "gone"
+    assert ask.purpose
     assert (by.receiver.kind, by.receiver.code) in {
         (ReceiverKind.PRINCIPAL, ask.principal.id),
         (ReceiverKind.SYSTEM, ask.principal.system),
@@ -158,7 +171,8 @@ def test_deny_by_default(grants: list[Grant], ask: Ask) -> None:
     assert by.purposes or by.items
     assert not by.purposes or ask.purpose in by.purposes
     assert not by.items or ask.item in by.items
-    assert answer.fields and set(answer.fields) <= set(by.fields)
+    assert answer.fields
+    assert set(answer.fields) <= set(by.fields)
 
 
 # The ground of a look-up ------------------------------------------------------------------------------------------------
@@ -269,7 +283,9 @@ def test_only_granted_fields_leave_and_sealed_ones_only_if_granted(keys: KeyRing
         ({"resource": "cases"}, "grant.resource"),
     ],
 )
-def test_a_grant_that_is_not_in_force_releases_nothing(keys: KeyRing, stored: StoredRows, terms: dict[str, Any], code: str) -> None:
+def test_a_grant_that_is_not_in_force_releases_nothing(
+    keys: KeyRing, stored: StoredRows, terms: dict[str, Any], code: str
+) -> None:
     with pytest.raises(DeniedError) as caught:
         release(stored, grant(**terms), NOW, keys)
     assert caught.value.code == code
@@ -293,7 +309,9 @@ def test_a_field_that_is_not_granted_cannot_be_asked_for(keys: KeyRing, stored: 
         ({"unknown": ["a"]}, []),
     ],
 )
-def test_a_row_filter_lets_only_its_rows_through(keys: KeyRing, stored: StoredRows, row_filter: dict[str, Any], ids: list[str]) -> None:
+def test_a_row_filter_lets_only_its_rows_through(
+    keys: KeyRing, stored: StoredRows, row_filter: dict[str, Any], ids: list[str]
+) -> None:
     out = release(stored, grant(fields=("id",), row_filter=row_filter), NOW, keys)
     assert [row["id"] for row in out.rows] == ids
 
@@ -304,7 +322,8 @@ def test_one_person_s_row_cannot_be_shown_as_another_s(keys: KeyRing, stored: St
     with pytest.raises(DefectError) as caught:
         release(StoredRows(LICENCES, [{**second, column: first[column]}]), grant(), NOW, keys)
     assert caught.value.code == "seal.broken"
-    assert "王小明" not in f"{caught.value!r}" and NUMBER not in f"{caught.value!r}"
+    assert "王小明" not in f"{caught.value!r}"
+    assert NUMBER not in f"{caught.value!r}"
 
 
 def test_a_column_that_was_not_read_is_a_defect(keys: KeyRing) -> None:

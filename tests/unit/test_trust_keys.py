@@ -51,11 +51,14 @@ def test_a_lost_key_is_named_and_not_made_again(tmp_path: Path, name: str) -> No
         with pytest.raises(DefectError) as caught:
             again()
         assert caught.value.code == "keys.missing"
-        assert caught.value.where == str(key_path(folder, name)) and caught.value.remedy
+        assert caught.value.where == str(key_path(folder, name))
+        assert caught.value.remedy
     assert not key_path(folder, name).exists()
 
 
-@pytest.mark.parametrize(("content", "code"), [(b"ab" * 32, "keys.altered"), (b"zz", "keys.unreadable"), (b"", "keys.unreadable")])
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"ab" * 32, "keys.altered"), (b"zz", "keys.unreadable"), (b"", "keys.unreadable")]
+)
 def test_another_or_a_damaged_key_is_named_without_its_content(tmp_path: Path, content: bytes, code: str) -> None:
     create_keys(tmp_path / "keys")
     path = key_path(tmp_path / "keys", "lookup")
@@ -74,7 +77,13 @@ def test_no_keys_at_all_says_what_to_do(tmp_path: Path) -> None:
 
 def test_the_usual_forms_of_a_number_have_one_hash(ring: KeyRing) -> None:
     one = ring.lookup_hash("licences", "holder_number", "11010519491231002X")
-    for form in ("11010519491231002x", " 110105 19491231 002X ", "110105194912310０２X", "110105491231002", "　110105491231002"):
+    for form in (
+        "11010519491231002x",
+        " 110105 19491231 002X ",
+        "110105194912310０２X",
+        "110105491231002",
+        "　110105491231002",
+    ):
         assert ring.lookup_hash("licences", "holder_number", form) == one
         assert ring.pseudonym(form) == ring.pseudonym("11010519491231002X")
     assert len(one) == 16
@@ -88,7 +97,11 @@ def test_fifteen_digits_without_a_birth_date_stay_fifteen() -> None:
 
 
 @settings(deadline=None)  # the first call warms Arrow up
-@given(st.lists(st.none() | st.text(max_size=20) | st.from_regex(r"\A[0-9]{15}\Z") | st.from_regex(r"\A[0-9]{17}[xX0-9]\Z"), max_size=20))
+@given(
+    st.lists(
+        st.none() | st.text(max_size=20) | st.from_regex(r"\A[0-9]{15}\Z") | st.from_regex(r"\A[0-9]{17}[xX0-9]\Z"), max_size=20
+    )
+)
 def test_the_column_form_agrees_with_the_value_form(texts: list[str | None]) -> None:
     column = pa.array(texts, pa.string())
     assert normalise_column(column).to_pylist() == [None if text is None else normalise(text) for text in texts]
@@ -129,4 +142,5 @@ def test_nothing_of_a_key_prints(ring: KeyRing) -> None:
     key = ring.data_key("licences", NOW)
     secret = key.secret.reveal().hex()
     shown = f"{ring!r} {key!r} {ring.row_hash_key('licences')!r} {ring._files!r}"
-    assert secret not in shown and repr(key.secret.reveal()) not in shown
+    assert secret not in shown
+    assert repr(key.secret.reveal()) not in shown

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from exchange.bus.envelope import ARROW, Envelope, envelope_of
 from exchange.bus.api import Received
+from exchange.bus.envelope import ARROW, Envelope, envelope_of
 from exchange.trust.keyfiles import create_keys, read_keys
 from exchange.trust.keyring import KeyRing, MemoryDataKeys
 from exchange.trust.seal import broken_rows, open_chunk, open_rows, open_value, proof_hashes, seal_batch, seal_chunk, seal_value
@@ -79,7 +79,8 @@ def test_a_sealed_batch_has_the_landed_form_and_no_personal_value(keys: KeyRing)
     assert sealed.hash_sum == hash_sum(sealed.rows.column("_row_hash"))
     assert sealed.rows.column("_lookup_holder_number").to_pylist()[1] is None
     raw = b"".join(b for column in sealed.rows.columns for b in map(bytes, filter(None, column.buffers())))
-    assert NUMBER.encode() not in raw and "小".encode() not in raw
+    assert NUMBER.encode() not in raw
+    assert "小".encode() not in raw
 
 
 def test_opened_rows_are_what_was_sealed(keys: KeyRing) -> None:
@@ -126,7 +127,8 @@ def test_a_personal_key_is_replaced_by_its_hash_and_still_binds_the_row(keys: Ke
     proof = proof_hashes(of, swapped(sealed.rows, "_sealed", blobs[::-1]), keys)
     assert proof.to_pylist() == [None, None]
     names = [row.key for row in broken_rows(of, sealed.rows, proof, keys)]
-    assert len(set(names)) == 2 and all(len(name) == 32 for name in names)
+    assert len(set(names)) == 2
+    assert all(len(name) == 32 for name in names)
 
 
 def test_an_empty_batch_is_sealed(keys: KeyRing) -> None:
@@ -201,7 +203,8 @@ def test_a_value_opens_in_its_own_place_only(keys: KeyRing) -> None:
     ):
         with pytest.raises(DefectError) as caught:
             open_value(blob, key_id, resource, place, keys)
-        assert caught.value.code == "seal.broken" and place in str(caught.value.where)
+        assert caught.value.code == "seal.broken"
+        assert place in str(caught.value.where)
 
 
 ATTRIBUTES = {
@@ -218,7 +221,8 @@ ATTRIBUTES = {
 
 def test_a_chunk_comes_back_over_the_bus(keys: KeyRing) -> None:
     envelope = seal_chunk(ATTRIBUTES, b"content" * 1000, keys, NOW)
-    assert envelope.attributes["sealedtype"] == ARROW and b"content" not in envelope.data
+    assert envelope.attributes["sealedtype"] == ARROW
+    assert b"content" not in envelope.data
     message = envelope.message("t", 0, None)
     back = envelope_of(Received("t", 0, 7, None, message.headers, message.value))
     assert open_chunk(back, keys, "t[0]@7") == b"content" * 1000
@@ -226,7 +230,10 @@ def test_a_chunk_comes_back_over_the_bus(keys: KeyRing) -> None:
 
 def test_one_altered_byte_of_a_chunk_or_of_any_header_is_found_and_its_place_named(keys: KeyRing) -> None:
     envelope = seal_chunk(ATTRIBUTES, b"content", keys, NOW)
-    altered = [Envelope(envelope.attributes, bytes([*envelope.data[:i], envelope.data[i] ^ 1, *envelope.data[i + 1 :]])) for i in range(len(envelope.data))]
+    altered = [
+        Envelope(envelope.attributes, bytes([*envelope.data[:i], envelope.data[i] ^ 1, *envelope.data[i + 1 :]]))
+        for i in range(len(envelope.data))
+    ]
     altered.append(Envelope(envelope.attributes, b""))
     for name, value in envelope.attributes.items():
         changed = value[:-1] + ("0" if value[-1] != "0" else "1")
