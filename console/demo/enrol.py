@@ -81,8 +81,9 @@ class Enrolled:
 
 
 def contract_text(resource: str) -> str:
-    """Return the ODCS text of a resource of the demo."""
-    return files("console.demo").joinpath(f"contracts/{resource}.odcs.yaml").read_text("utf-8")
+    """Return the ODCS text of a resource of the demo; ``divisions`` has one of the built-in contracts."""
+    package = "schemas" if resource == "divisions" else "console.demo"
+    return files(package).joinpath(f"contracts/{resource}.odcs.yaml").read_text("utf-8")
 
 
 def register(registry: Registry, district: District, clock: Clock) -> Enrolled:
