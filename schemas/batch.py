@@ -90,7 +90,7 @@ class StoredRows:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedRows:
-    """Rows under a grant, only the granted fields: made only by ``exchange.trust.release``, and all that a sink may be given."""
+    """Rows under a grant, only the granted fields: made only by ``exchange.trust.release``, all that a sink may be given."""
 
     contract: DataContract
     grant: str

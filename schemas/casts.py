@@ -39,6 +39,7 @@ _CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?
 _ZONE: Final = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
 _INSTANT: Final = f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[ T]{_CLOCK} ?{_ZONE}?)?$"
 _ZONED: Final = f":.*{_ZONE}$"
+_TIMELY: Final = (LogicalType.STRING, LogicalType.DATE, LogicalType.TIMESTAMP, LogicalType.TIME)
 _TRUTH: Final = pa.array(["t", "true", "1", "f", "false", "0"])
 
 
@@ -64,6 +65,8 @@ def cast_column(column: pa.Array, field: Field) -> Cast:
         if field.normalise:
             plain = repair(plain, field.normalise)
     try:
+        if pa.types.is_temporal(plain.type) and field.logical_type not in _TIMELY:
+            raise pa.ArrowNotImplementedError("Arrow would give the count of its units")
         cast = _CASTS[field.logical_type](plain, field)
     except pa.ArrowNotImplementedError as error:
         raise RejectedError(

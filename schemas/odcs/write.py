@@ -35,7 +35,7 @@ def yaml_text(document: Mapping[str, Any]) -> str:
 
     class Representer(SafeRepresenter):
         def represent_str(self, data: Any) -> Any:
-            text = plain.resolve(ScalarNode, data, (True, False)).endswith(":str") or "\n" in data
+            text = plain.resolve(ScalarNode, data, (True, False)).endswith(":str") or "\n" in data  # type: ignore[no-untyped-call]
             return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if text else "'")
 
     Representer.add_representer(str, Representer.represent_str)

@@ -15,4 +15,6 @@ def assert_golden(name: str, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert path.exists(), f"{path} is not there: make it with ONEDOOR_WRITE_GOLDEN=1 and read it"
-    assert text == path.read_text(encoding="utf-8"), f"{name} changed: a frozen form, see docs/decisions before you write it anew"
+    assert text == path.read_text(encoding="utf-8"), (
+        f"{name} changed: a frozen form, see docs/decisions before you write it anew"
+    )

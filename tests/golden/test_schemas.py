@@ -15,9 +15,29 @@ from tests.golden.golden import assert_golden
 from tests.schema_cases import all_types_batch, contract_of, whole_contract
 
 _NAMES = (
-    "a", "divisions", "e_licence", "x9", "a" * 48, "a__b_", "a" * 49, "", "A", "9a", "_a", "a-b", "a.b", "a b", "a\n", "é", "证照",
-    "a/b", 'a"b', "a;drop", "ａ", "aB",
-)  # fmt: skip
+    "a",
+    "divisions",
+    "e_licence",
+    "x9",
+    "a" * 48,
+    "a__b_",
+    "a" * 49,
+    "",
+    "A",
+    "9a",
+    "_a",
+    "a-b",
+    "a.b",
+    "a b",
+    "a\n",
+    "é",
+    "证照",
+    "a/b",
+    'a"b',
+    "a;drop",
+    "ａ",
+    "aB",
+)
 
 
 def _json(value: object) -> str:
@@ -27,8 +47,7 @@ def _json(value: object) -> str:
 def _accepted(text: str) -> bool:
     try:
         return resource_name(text) == text
-    except RejectedError as error:
-        assert error.code == "resource.name"
+    except RejectedError:
         return False
 
 
