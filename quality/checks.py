@@ -179,7 +179,7 @@ def _row_checks(field: Field, column: int) -> Iterator[RowCheck]:
     if field.maximum is not None:
         yield check(MAXIMUM, field.maximum, f"is above {field.maximum} 大于最大值 {field.maximum}")
     if field.code is not None:
-        yield check(CODE + field.code, field.code, f"is no valid {CODES[field.code].title} 编码的位数、字符或校验码有误")
+        yield check(CODE + field.code, field.code, f"is no valid {CODES[field.code].title}：位数、字符或校验码有误")
 
 
 def _faults(field: Field) -> Iterator[str]:

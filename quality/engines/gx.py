@@ -77,6 +77,18 @@ class Verdict:
         """How much of the run the verdict is about."""
         return sample_label(self.sampled, self.sampled_of)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what a run's report keeps of it; ``docs`` is the start page, from the folder of all Data Docs."""
+        return {
+            "success": self.success,
+            "sample": self.label,
+            "sampled": self.sampled,
+            "sampled_of": self.sampled_of,
+            "rules": len(self.outcomes),
+            "failed": [{"field": o.field, "rule": o.rule, "rows": o.failed} for o in self.outcomes if not o.success],
+            "docs": "/".join((self.resource, *self.docs_index.parts[-2:])),
+        }
+
 
 def sample_label(sampled: int, sampled_of: int) -> str:
     """Return the words that mark a report as one on a sample."""

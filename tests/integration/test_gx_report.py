@@ -80,7 +80,7 @@ def tables(draw: st.DrawFn) -> tuple[DataContract, pa.Table]:
 
 
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a case takes seconds: no shrinking
@@ -128,6 +128,16 @@ def test_a_failed_rule_is_named_with_its_count_in_verdict_history_and_pages(tmp_
         ("cid", "pattern"): 1,
         ("cid", "code.citizen_id"): 2,
         ("phone", "maximum"): 2,
+    }
+    told = verdict.as_json()
+    assert {(one["field"], one["rule"]): one["rows"] for one in told.pop("failed")} == failed
+    assert told == {
+        "success": False,
+        "sample": "sampled 3 of 5000 rows",
+        "sampled": 3,
+        "sampled_of": 5000,
+        "rules": len(verdict.outcomes),
+        "docs": "people/site/index.html",
     }
     kept = stored(tmp_path)["r1"]
     assert not kept["success"]
