@@ -54,7 +54,7 @@ arch: install ## check that imports go down only
 
 .PHONY: promises
 promises: install ## check that every promise has its tests, and render the page of promises
-	@$(BIN)/python docs/promises.py
+	@$(BIN)/python -m tests.architecture.promises
 
 .PHONY: bench
 bench: install ## measure beside the peers; ONLY=name for one line
