@@ -68,7 +68,8 @@ def up(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # the second too: a shell's background job is born with it ignored
+        signal.signal(number, stop)
     try:
         with installation.running(bus=bus, with_airflow=airflow, say=lambda line: say(f"… {line}")) as made:
             value = _told(made)

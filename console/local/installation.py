@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,9 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from console.local import airflow, databases, kafka, ports, postgres
 from console.local.home import Home, find_home, open_home
-from console.local.processes import alive, end
+from console.local.processes import end
 from console.local.supervisor import Child, Supervisor, read_pid
 from exchange.settings import Settings
 from schemas.errors import Fault, RejectedError
@@ -268,10 +270,10 @@ def down(path: Path | None = None, *, timeout_s: float = 120) -> bool:
     pid = home.supervisor_pid()
     if pid is not None:
         ran = True
-        os.kill(pid, signal.SIGTERM)
-        until = time.monotonic() + timeout_s
-        while alive(pid) and home.locked() and time.monotonic() < until:
-            time.sleep(0.1)
+        with contextlib.suppress(psutil.Error, psutil.TimeoutExpired):
+            process = psutil.Process(pid)
+            process.terminate()
+            process.wait(timeout_s)
     for file in sorted(_pid_files(home), key=lambda f: f.name == "postgres.pid"):
         if (left := read_pid(file)) is not None:
             ran = True

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import jsonschema
 import pytest
@@ -73,12 +73,12 @@ def test_files_that_no_engine_has_run_say_so() -> None:
 
 def test_there_is_no_python_file_in_docker() -> None:
     """The folder's name is that of the Docker SDK, which it would hide."""
-    assert [f for f in DOCKER.rglob("*.py")] == []
+    assert list(DOCKER.rglob("*.py")) == []
 
 
 def test_the_version_of_kafka_is_said_once() -> None:
     space = "{http://maven.apache.org/POM/4.0.0}"
-    version = ElementTree.parse(kafka.POM).getroot().findtext(f"{space}properties/{space}kafka.version")
+    version = ET.parse(kafka.POM).getroot().findtext(f"{space}properties/{space}kafka.version")
     assert version == kafka.VERSION
     assert f"onedoor-kafka:{version}" in (DOCKER / "compose.yaml").read_text("utf-8")
 

@@ -302,7 +302,8 @@ def test_stopping_ends_what_a_child_started_too(supervisor: Supervisor, tmp_path
     code = (
         "import subprocess, sys, time, pathlib, signal\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
-        "p = subprocess.Popen([sys.executable, '-c', 'import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)'])\n"
+        "deaf = 'import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)'\n"
+        "p = subprocess.Popen([sys.executable, '-c', deaf])\n"
         f"pathlib.Path({str(grand)!r}).write_text(str(p.pid))\n"
         "time.sleep(60)\n"
     )
