@@ -216,11 +216,13 @@ def near_tables(connection: Connection, table: str) -> Sequence[str]:
 
 def near(name: str, names: dict[str, str]) -> Sequence[str]:
     """Return up to five of the names that look like one; ``names`` maps what is shown to what is compared."""
-    wanted = name.rpartition(".")[2].casefold()
-    same = [shown for shown, compared in names.items() if compared.casefold() == wanted]
-    folded = {compared.casefold() for compared in names.values()}
-    close = difflib.get_close_matches(wanted, sorted(folded), n=5, cutoff=0.55)
-    return [*same, *(s for c in close for s, compared in names.items() if compared.casefold() == c and s not in same)][:5]
+    folded = name.casefold()
+    wanted = {folded, folded.rpartition(".")[2]}
+    same = [shown for shown, compared in names.items() if compared.casefold() in wanted]
+    every = sorted({compared.casefold() for compared in names.values()})
+    close = [c for w in sorted(wanted, key=len) for c in difflib.get_close_matches(w, every, n=5, cutoff=0.55)]
+    found = [*same, *(s for c in close for s, compared in names.items() if compared.casefold() == c)]
+    return list(dict.fromkeys(found))[:5]
 
 
 def columns(connection: Connection, oid: int) -> dict[str, NativeColumn]:

@@ -351,12 +351,14 @@ class _Stream:
 
     def run(self, query: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query as they come."""
+        from adbc_driver_manager._reader import AdbcRecordBatchReader
+
         with self._catching():
             self._cursor = self._connection.cursor()
             self._cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_HINT_BYTES)})
             self._cursor.execute(query)
-            reader = self._cursor.fetch_record_batch()
-            for batch in reader:
+            stream = self._cursor.fetch_arrow()
+            for batch in AdbcRecordBatchReader._import_from_c(stream.address):  # as the driver's own, it keeps the SQLSTATE
                 if batch.num_rows:
                     yield batch
             self._cursor.close()
@@ -407,7 +409,9 @@ def _address(settings: PostgresSettings) -> tuple[str, str]:
             connect_timeout=max(2, round(settings.connect_timeout_s)) if settings.connect_timeout_s else 0,
             fallback_application_name="onedoor",
         )
-    except (psycopg.Error, UnicodeError):  # its words hold the URL
+        if not all(port.isdecimal() for port in str(given.get("port") or 5432).split(",")):
+            raise ValueError("a port is a number")
+    except (psycopg.Error, ValueError):  # its words hold the URL
         raise RejectedError(
             "the address of the source is no PostgreSQL URL",
             code="source.url",
