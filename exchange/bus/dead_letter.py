@@ -6,14 +6,9 @@ from typing import Final
 
 from exchange.bus.api import Message, Received
 from schemas.errors import OneDoorError
+from schemas.resource import dead_letter_topic
 
-SUFFIX: Final = ".dlq"
 PREFIX: Final = "dlq_"
-
-
-def dead_letter_topic(topic: str) -> str:
-    """Return the name of a topic's dead letters."""
-    return topic + SUFFIX
 
 
 def dead_letter(received: Received, reason: OneDoorError, *, group: str) -> Message:

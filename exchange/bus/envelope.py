@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,7 +16,9 @@ SEALED: Final = "application/vnd.onedoor.sealed"
 ROWS_TYPE: Final = "onedoor.rows"
 END_TYPE: Final = "onedoor.endofrun"
 _PREFIX: Final = "ce_"
-_REQUIRED: Final = ("id", "source", "specversion", "type")
+_REQUIRED: Final = ("id", "source", "specversion", "type", "datacontenttype")
+_NAME: Final = re.compile(r"[a-z0-9]{1,20}")  # CloudEvents 1.0, "Attribute Naming Convention"
+_SPEC: Final = "1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,12 @@ class Envelope:
     data: bytes = field(repr=False)
 
     def message(self, topic: str, partition: int, key: bytes | None) -> Message:
-        """Return the message that carries this envelope."""
+        """Return the message that carries this envelope.
+
+        Raises:
+            DefectError: a required attribute is missing, or CloudEvents does not allow a name.
+        """
+        _check(self.attributes, topic)
         headers = {"content-type": self.attributes["datacontenttype"]}
         for name, value in self.attributes.items():
             if name != "datacontenttype":
@@ -42,16 +50,24 @@ def envelope_of(message: Received) -> Envelope:
     """Return the envelope that a message carries.
 
     Raises:
-        DefectError: a required attribute is missing; the place is named.
+        DefectError: it is no event of CloudEvents 1.0; the place is named.
     """
     attributes = {k[len(_PREFIX) :]: v for k, v in message.headers.items() if k.startswith(_PREFIX)}
     if "content-type" in message.headers:
         attributes["datacontenttype"] = message.headers["content-type"]
-    missing = [name for name in _REQUIRED if name not in attributes]
-    if missing:
-        raise DefectError(
-            f"a message without the CloudEvents attributes {', '.join(missing)}",
-            code="bus.not_an_event",
-            where=f"{message.topic}[{message.partition}]@{message.offset}",
-        )
+    _check(attributes, f"{message.topic}[{message.partition}]@{message.offset}")
     return Envelope(attributes, message.value)
+
+
+def _check(attributes: Mapping[str, str], where: str) -> None:
+    missing = [name for name in _REQUIRED if not attributes.get(name)]
+    wrong = sorted(name for name in attributes if name not in _REQUIRED and not _NAME.fullmatch(name))
+    if missing:
+        what = f"an event without the CloudEvents attributes {', '.join(missing)}"
+    elif wrong:
+        what = f"an event whose attributes have names that CloudEvents does not allow: {wrong}"
+    elif attributes["specversion"] != _SPEC:
+        what = f"an event of another version of CloudEvents, expected {_SPEC}"
+    else:
+        return
+    raise DefectError(what, code="bus.not_an_event", where=where)

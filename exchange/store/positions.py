@@ -43,3 +43,20 @@ def advance(connection: Connection, consumer: str, topic: str, partition: int, *
         [to, consumer, topic, partition, expected],
     )
     return cursor.rowcount == 1
+
+
+def move(connection: Connection, consumer: str, topic: Topic, partition: int, to: int) -> int | None:
+    """Set a position to an offset of the topic as it is now, for a replay; return the one before, None where there was none.
+
+    A worker that reads the partition finds itself fenced with the next message, and starts again from here.
+    """
+    row = connection.execute(
+        "SELECT next FROM exchange.position WHERE consumer = %s AND topic = %s AND partition = %s FOR UPDATE",
+        [consumer, topic.name, partition],
+    ).fetchone()
+    connection.execute(
+        """INSERT INTO exchange.position (consumer, topic, topic_id, partition, next) VALUES (%s, %s, %s, %s, %s)
+           ON CONFLICT (consumer, topic, partition) DO UPDATE SET topic_id = excluded.topic_id, next = excluded.next""",
+        [consumer, topic.name, topic.id, partition, to],
+    )
+    return None if row is None else int(row[0])

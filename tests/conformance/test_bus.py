@@ -15,9 +15,10 @@ import psycopg
 import pytest
 
 from exchange.bus.api import Bus, Lag, Message, PartitionError, Received, Subscription, Topic, TopicPartition
-from exchange.bus.dead_letter import dead_letter, dead_letter_topic, revived
+from exchange.bus.dead_letter import dead_letter, revived
 from exchange.bus.envelope import JSON
 from schemas.errors import DefectError, RejectedError, TransientError
+from schemas.resource import dead_letter_topic
 from tests.conformance.landing import Member, Store, land_each, until
 from tests.conformance.profiles.bus_profile import BusProfile
 
