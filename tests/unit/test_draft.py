@@ -94,8 +94,9 @@ def test_a_field_that_looks_personal_waits_for_a_person_who_confirms_it() -> Non
 
 
 PERSONAL = (
-    "sfzh", "SFZHM", "idcard", "id_card_no", "ID_NO", "xm", "SQRXM", "name", "holder_name", "userName", "phone", "mobile", "sjh",
-    "LXRSJH", "address", "home_addr", "ZJHM", "birth_date", "birthday", "csrq", "email", "passport_no", "contact_tel", "txdz",
+    "sfzh", "SFZHM", "idcard", "id_card_no", "ID_NO", "xm", "SQRXM", "name", "holder_name", "userName", "phone", "mobile",
+    "sjh", "LXRSJH", "address", "home_addr", "ZJHM", "birth_date", "birthday", "csrq", "email", "passport_no", "contact_tel",
+    "txdz",
 )  # fmt: skip
 NOT_PERSONAL = (
     "id",
