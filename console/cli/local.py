@@ -144,8 +144,6 @@ def _detach(*, demo: bool, airflow: bool, bus: str | None, scale: float, as_json
                 raise RejectedError(
                     said[-1].removeprefix("error: ") if said else "it ended at once",
                     code="local.up_ended",
-                    where=str(out),
-                    remedy="onedoor doctor",
                 )
             time.sleep(0.1)
     value = {"home": str(home.path), "bus": home.fix_bus(None), **told}
