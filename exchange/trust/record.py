@@ -83,19 +83,53 @@ class Line:
         return Receipt(self.chain, self.n, self.hash.hex())
 
 
+class CitedCheckpoint(msgspec.Struct, frozen=True):
+    """The checkpoint that the first record of a chain cites."""
+
+    n: int
+    hash: str
+
+
+class CitedRecord(msgspec.Struct, frozen=True):
+    """The record of another chain that a chain goes on from."""
+
+    chain: str
+    n: int
+    hash: str
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """What a record says of its own place."""
+
+    chain: str
+    n: int
+    kind: str
+    at: str
+    checkpoint: CitedCheckpoint | None = None
+    after: CitedRecord | None = None
+
+
+_placed = msgspec.json.Decoder(Placed).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def instant_text(at: datetime) -> str:
     """Return the one text of an instant: UTC with microseconds and ``Z``."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def line_after(previous: bytes, record: LedgerRecord, *, chain: str, n: int, at: datetime, at_text: str, salt: bytes) -> Line:
     """Return the line that follows a hash; ``at_text`` is ``instant_text(at)``, given so that a batch makes it once."""
-    placed = msgspec.structs.replace(record, at=at_text, chain=chain, n=n, salt=salt.hex())
-    body = _encode(placed)
+    body = _encode(msgspec.structs.replace(record, at=at_text, chain=chain, n=n, salt=salt.hex()))
     return Line(chain, n, at, record.kind, body, sha256(previous + body).digest())
+
+
+def placed(record: bytes) -> Placed | None:
+    """Return what a stored record says of its own place, None where it is not of the form of a record."""
+    try:
+        return _placed(record)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def lines_after(

@@ -6,7 +6,6 @@ with its place; ``Verdict.first`` is the first one.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -29,7 +28,7 @@ from exchange.trust.checkpoint import (
     read_published,
 )
 from exchange.trust.merkle import merkle_root
-from exchange.trust.record import GENESIS, START, Line, Receipt, instant_text
+from exchange.trust.record import GENESIS, START, Line, Placed, Receipt, instant_text, placed
 from schemas.errors import Fault as Side
 from schemas.errors import RejectedError
 
@@ -166,7 +165,7 @@ class _Chains:
     faults: list[Fault] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     records: int = 0
-    cites: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    cites: list[Placed] = field(default_factory=list)
     _hashes: dict[str, bytearray] = field(default_factory=dict)
     _absent: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
@@ -211,20 +210,18 @@ class _Chains:
             self._doubt(chain, doubtful, "record or hash")
 
     def _columns(self, line: Line) -> None:
-        try:
-            record = json.loads(line.record)
-            fields = {"chain": record["chain"], "n": record["n"], "kind": record["kind"], "at": record["at"]}
-        except (ValueError, KeyError, TypeError):
+        said = placed(line.record)
+        if said is None:
             self._fault("altered", line.chain, line.n, "record", "it is not of the form of a record")
             return
-        expected = {"chain": line.chain, "n": line.n, "kind": line.kind, "at": instant_text(line.at)}
-        for name, value in expected.items():
-            if fields[name] != value:
+        if (said.chain, said.n, said.kind, said.at) != (line.chain, line.n, line.kind, instant_text(line.at)):
+            expected = {"chain": line.chain, "n": line.n, "kind": line.kind, "at": instant_text(line.at)}
+            for name in (name for name, value in expected.items() if getattr(said, name) != value):
                 self._fault("altered", line.chain, line.n, name, "the column and the record differ")
         if line.n == 0:
             if line.kind != START:
                 self._fault("altered", line.chain, 0, "kind", f"a chain starts with {START}")
-            self.cites.append((line.chain, record))
+            self.cites.append(said)
 
     def _doubt(self, chain: str, doubtful: tuple[int, bytes, bytes], what: str) -> None:
         self._fault("altered", chain, doubtful[0], what, "its hash is not that of the record and what stands before it")
@@ -305,23 +302,17 @@ class _Sealed:
 
 def _citations(chains: _Chains, checkpoints: Mapping[int, Checkpoint]) -> Iterator[Fault]:
     """A chain's first record names a checkpoint, and the chain it goes on from: both must be there as named."""
-    for chain, record in chains.cites:
-        cited = record.get("checkpoint")
-        if isinstance(cited, dict):
-            known = checkpoints.get(cited.get("n", -1))
-            if known is None or known.hash.hex() != cited.get("hash"):
-                yield Fault("missing", None, int(cited.get("n", -1)), "checkpoint", f"chain {chain} cites it with another hash")
-        after = record.get("after")
-        if isinstance(after, dict):
-            stored = chains.hash(str(after.get("chain")), int(after.get("n", -1)))
-            if stored is None or stored.hex() != after.get("hash"):
-                yield Fault(
-                    "cut" if stored is None else "altered",
-                    str(after.get("chain")),
-                    int(after.get("n", -1)),
-                    "record",
-                    f"chain {chain} goes on from it",
-                )
+    for said in chains.cites:
+        if (cited := said.checkpoint) is not None:
+            known = checkpoints.get(cited.n)
+            if known is None or known.hash.hex() != cited.hash:
+                detail = f"chain {said.chain} cites one of this number that is not there"
+                yield Fault("missing", None, cited.n, "checkpoint", detail)
+        if (after := said.after) is not None:
+            stored = chains.hash(after.chain, after.n)
+            if stored is None or stored.hex() != after.hash:
+                what = "cut" if stored is None else "altered"
+                yield Fault(what, after.chain, after.n, "record", f"chain {said.chain} goes on from it")
 
 
 def _compare_published(

@@ -53,8 +53,8 @@ def change(connect: Connect, statement: str, *values: object) -> None:
     """Do as an intruder would who owns the database: its tables refuse changes until their triggers are off."""
     with connect() as connection:
         for table in ("ledger", "checkpoint"):
-            connection.execute(f"ALTER TABLE trust.{table} DISABLE TRIGGER append_only")  # type: ignore[arg-type]
-        assert connection.execute(statement, values).rowcount >= 1  # type: ignore[arg-type]
+            connection.execute(f"ALTER TABLE trust.{table} DISABLE TRIGGER append_only")
+        assert connection.execute(statement, values).rowcount >= 1
 
 
 def three_chains(connect: Connect, keys: KeyRing, clock: FakeClock, folder: Path) -> None:
@@ -171,6 +171,20 @@ def test_one_altered_byte_is_found_and_its_place_named(
     first = checked(connect, keys, folder).first
     assert first is not None
     assert (first.what, first.chain, first.n, first.field) == (what, "b", 2, field)
+
+
+@pytest.mark.parametrize("junk", ["\\xff", "5b5d", "7b7d", "", "7b22616674657222"])
+def test_whatever_stands_in_a_record_s_place_the_place_is_named(
+    connect: Connect, keys: KeyRing, clock: FakeClock, folder: Path, junk: str
+) -> None:
+    three_chains(connect, keys, clock, folder)
+    change(connect, "UPDATE trust.ledger SET record = %s WHERE chain = 'b' AND n = 0", bytes.fromhex(junk.replace("\\x", "")))
+    change(
+        connect, "UPDATE trust.checkpoint SET body = %s, signature = 'x' WHERE n = 2", bytes.fromhex(junk.replace("\\x", ""))
+    )
+    faults = checked(connect, keys, folder).faults
+    assert (faults[0].what, faults[0].chain, faults[0].n) == ("altered", "b", 0)
+    assert any(f.chain is None and f.n == 2 for f in faults)
 
 
 def test_a_tail_that_was_cut_is_found_where_it_begins(connect: Connect, keys: KeyRing, clock: FakeClock, folder: Path) -> None:
@@ -438,3 +452,23 @@ def test_the_commands_verify_export_and_show(
     capsys.readouterr()
     assert run(app, alone) == 1
     assert "altered: chain a n 2, record" in capsys.readouterr().out
+
+
+def test_the_api_s_role_may_append_and_may_not_change(
+    connect: Connect, keys: KeyRing, clock: FakeClock, folder: Path, hub_db: str, superuser_url: str
+) -> None:
+    url = psycopg.conninfo.conninfo_to_dict(superuser_url) | {"dbname": psycopg.conninfo.conninfo_to_dict(hub_db)["dbname"]}
+
+    def as_api() -> psycopg.Connection[Any]:
+        return psycopg.connect(**(url | {"options": "-c role=onedoor_api"}))  # type: ignore[arg-type]
+
+    Ledger.open(as_api, keys, clock, "api").append([record(1)])
+    seal_checkpoint(connect, keys, clock, folder)
+    assert checked(connect, keys, folder).intact
+    for statement in (
+        "DELETE FROM trust.ledger",
+        "UPDATE trust.ledger SET kind = 'x'",
+        "INSERT INTO trust.sealed VALUES ('a', 1, 1)",
+    ):
+        with as_api() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -132,7 +133,8 @@ def test_key_files_of_another_installation_are_refused_before_anything_is_sealed
         create_keys(tmp_path / name)
     key = KeyRing(read_keys(tmp_path / "one"), store).data_key("licences", NOW)
     foreign = KeyRing(read_keys(tmp_path / "two"), store)
-    for attempt in (lambda: foreign.data_key("cases", NOW), lambda: foreign.data_key_by_id(key.id)):
+    attempts: list[Callable[[], object]] = [lambda: foreign.data_key("cases", NOW), lambda: foreign.data_key_by_id(key.id)]
+    for attempt in attempts:
         with pytest.raises(DefectError) as caught:
             attempt()
         assert caught.value.code == "keys.foreign"
