@@ -167,6 +167,20 @@ def open_district(superuser_url: str, home: Path) -> District | None:
     )
 
 
+def demolish(superuser_url: str, home: Path) -> None:
+    """Take the district's databases and roles away again, and its folder's state with them; a folder without one is left."""
+    path = home / "demo" / STATE_NAME
+    if not path.exists():
+        return
+    accounts = json.loads(path.read_text("utf-8"))["accounts"].values()
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        for account in accounts:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(account["database"])))
+            for role in (account["owner"]["role"], account["reader"]["role"]):
+                connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+    path.unlink()
+
+
 def _state(folder: Path, licences: int, seed: int, anchor: datetime, prefix: str) -> dict[str, Any]:
     path = folder / STATE_NAME
     if path.exists():

@@ -16,7 +16,7 @@ from catalog_registry.registry import Registry
 from connectors.api import BoundKind
 from connectors.registry import open_source
 from console.demo import truth
-from console.demo.district import DATABASES, STATE_NAME, TRUTH_NAME, District, build, open_district
+from console.demo.district import DATABASES, STATE_NAME, TRUTH_NAME, District, build, demolish, open_district
 from console.demo.enrol import CREDENTIAL_NAME, PURPOSE, RESOURCES, contract_text, register
 from console.demo.example import example_lookup
 from console.demo.generator import ANCHOR
@@ -31,27 +31,16 @@ LICENCES = 1_000
 
 
 @pytest.fixture(scope="module")
-def prefix() -> str:
-    """A prefix that keeps this module's databases and roles apart from others on the server."""
-    return f"t{secrets.token_hex(4)}_"
-
-
-@pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder for the module's district."""
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
-def district(superuser_url: str, home: Path, prefix: str) -> Iterator[District]:
+def district(superuser_url: str, home: Path) -> Iterator[District]:
     """A district of 1,000 licences; its databases go when the module ends."""
-    yield build(superuser_url, home, LICENCES, prefix=prefix)
-    with psycopg.connect(superuser_url, autocommit=True) as connection:
-        for database in DATABASES:
-            name = prefix + database.source
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-            for role in (f"{name}_owner", f"hub_reader_{name}"):
-                connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+    yield build(superuser_url, home, LICENCES, prefix=f"t{secrets.token_hex(4)}_")
+    demolish(superuser_url, home)
 
 
 @pytest.fixture
