@@ -111,14 +111,15 @@ def _start(made: Installation, kind: str, say: Callable[[str], None]) -> None:
         home.save()
     try:
         _start_hub(made, kind, say)
+        if made.with_airflow:
+            say("Airflow")
+            airflow.finish_migration(home, migration)
+            home.save()
     except BaseException:
         if migration is not None:
             end(migration.pid)
         raise
     if made.with_airflow:
-        say("Airflow")
-        airflow.finish_migration(home, migration)
-        home.save()
         supervisor.start(*_airflow_children(made))
         made.addresses["Airflow"] = airflow.api(home).address
     made.addresses["Data Docs"] = str(made.settings.docs_dir)
