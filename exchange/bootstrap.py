@@ -43,7 +43,9 @@ class Hub:
     @cached_property
     def registry(self) -> Registry:
         """Who shares what under which terms."""
-        return Registry(self.settings.database_url, self.clock, keys_dir=self.settings.keys_dir, dags_json=self.settings.dags_file)
+        return Registry(
+            self.settings.database_url, self.clock, keys_dir=self.settings.keys_dir, dags_json=self.settings.dags_file
+        )
 
     @cached_property
     def bus(self) -> Bus:
@@ -53,7 +55,10 @@ class Hub:
 
             if not self.settings.kafka:
                 raise RejectedError(
-                    "the bus is Kafka and no broker is named", code="bus.no_broker", where="ONEDOOR_KAFKA", remedy="start one with `onedoor kafka up`"
+                    "the bus is Kafka and no broker is named",
+                    code="bus.no_broker",
+                    where="ONEDOOR_KAFKA",
+                    remedy="start one with `onedoor kafka up`",
                 )
             return KafkaBus(self.settings.kafka, lease_s=self.settings.lease_s)
         from exchange.bus.postgres import PostgresBus

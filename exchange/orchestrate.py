@@ -65,7 +65,10 @@ def report_run(run_id: str) -> dict[str, Any] | None:
                 return run.report.get("quality")
             if time.monotonic() > deadline:
                 raise TransientError(
-                    "the quality report was not made in time", code="report.not_made", where=f"run {run_id}", remedy="see the worker's log"
+                    "the quality report was not made in time",
+                    code="report.not_made",
+                    where=f"run {run_id}",
+                    remedy="see the worker's log",
                 )
             time.sleep(0.5)
 
@@ -91,4 +94,9 @@ def notify_run(run_id: str) -> dict[str, Any]:
 def _failure(run: Run) -> Exception:
     error = run.error or {}
     kind = {"transient": TransientError, "rejected": RejectedError}.get(error.get("kind", ""), DefectError)
-    return kind(error.get("message", "the run failed"), code=error.get("code", "run.failed"), where=f"run {run.id}", remedy=error.get("remedy"))
+    return kind(
+        error.get("message", "the run failed"),
+        code=error.get("code", "run.failed"),
+        where=f"run {run.id}",
+        remedy=error.get("remedy"),
+    )

@@ -1,5 +1,6 @@
 """Every setting of the hub, in one class: ``ONEDOOR_*`` from the environment, then ``onedoor.toml`` of the data folder, then
-what ``onedoor up`` wrote to the data folder (ports and passwords it made), then the defaults here."""
+what ``onedoor up`` wrote to the data folder (ports and passwords it made), then the defaults here.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +28,39 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ONEDOOR_", extra="forbid", frozen=True)
 
     home: Path = Field(Path(".onedoor"), description="the data folder: all state of a default installation lives under it")
-    production: bool = Field(False, description="a production installation: a set clock and other demo conveniences are refused")
+    production: bool = Field(
+        False, description="a production installation: a set clock and other demo conveniences are refused"
+    )
     division: str = Field("440205", pattern=r"^\d{6}$", description="division code of the district, a part of topic names")
     database_url: str = Field("", repr=False, description="the hub's database, as its owner; empty: the embedded PostgreSQL")
-    api_database_url: str = Field("", repr=False, description="the same as the API's role, which reads the store and appends to the ledger")
-    bus: Literal["postgres", "kafka"] = Field("postgres", description="what carries messages; fixed at a data folder's first start")
+    api_database_url: str = Field(
+        "", repr=False, description="the same as the API's role, which reads the store and appends to the ledger"
+    )
+    bus: Literal["postgres", "kafka"] = Field(
+        "postgres", description="what carries messages; fixed at a data folder's first start"
+    )
     kafka: str = Field("", description="bootstrap servers of an Apache Kafka, host:port[,host:port]")
     api_port: int = Field(0, ge=0, le=65535, description="port of the API on loopback; 0: a free one, kept for later starts")
-    airflow_port: int = Field(0, ge=0, le=65535, description="port of Airflow on loopback; 0: a free one, kept for later starts")
-    postgres_port: int = Field(0, ge=0, le=65535, description="port of the embedded PostgreSQL on loopback; 0: a free one, kept")
+    airflow_port: int = Field(
+        0, ge=0, le=65535, description="port of Airflow on loopback; 0: a free one, kept for later starts"
+    )
+    postgres_port: int = Field(
+        0, ge=0, le=65535, description="port of the embedded PostgreSQL on loopback; 0: a free one, kept"
+    )
     clock: str = Field("", description="a set clock, <start>@<anchor>[x<rate>]; refused in production")
     chunk_rows: int = Field(100_000, ge=1, description="rows of a chunk: the unit of retry")
     message_rows: int = Field(20_000, ge=1, description="rows of a message at most")
     spool_bytes: int = Field(2 << 30, ge=1 << 20, description="the most that the spool may hold while the broker is away")
     sample_rows: int = Field(200_000, ge=0, description="rows of the sample that Great Expectations sees; 0: no report")
     report: Literal["worker", "off"] = Field("worker", description="who makes the quality report of a run beside its path")
-    ledger_publish: Path | None = Field(None, description="a folder outside the database for signed checkpoints; default under home")
+    ledger_publish: Path | None = Field(
+        None, description="a folder outside the database for signed checkpoints; default under home"
+    )
     checkpoint_s: float = Field(10.0, gt=0, description="seconds between two checkpoints of the ledger, at most")
     lease_s: float = Field(10.0, gt=0, description="seconds after which a dead member's work goes to another")
-    bus_keep_days: int = Field(7, ge=1, description="days that the PostgreSQL bus keeps messages; on Kafka the topic's retention says so")
+    bus_keep_days: int = Field(
+        7, ge=1, description="days that the PostgreSQL bus keeps messages; on Kafka the topic's retention says so"
+    )
     token_ttl_s: int = Field(300, ge=10, le=300, description="seconds that an access token lives")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs say")
 
@@ -117,13 +132,24 @@ def load_settings(home: Path | None = None) -> Settings:
             values |= tomllib.loads(config.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RejectedError(
-                f"{CONFIG_NAME} is not TOML: {error}", code="settings.toml", where=str(config), remedy="mend the line or remove the file", fault=Fault.CLIENT
+                f"{CONFIG_NAME} is not TOML: {error}",
+                code="settings.toml",
+                where=str(config),
+                remedy="mend the line or remove the file",
+                fault=Fault.CLIENT,
             ) from None
     try:
         settings = Settings(**(values | {"home": folder}))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg'].lower()}" for e in error.errors(include_input=False, include_url=False))
+        faults = "; ".join(
+            f"{'.'.join(str(p) for p in e['loc'])}: {e['msg'].lower()}"
+            for e in error.errors(include_input=False, include_url=False)
+        )
         raise RejectedError(
-            f"settings are wrong: {faults}", code="settings.value", where=f"{config} or ONEDOOR_*", remedy="see docs/reference/settings.md", fault=Fault.CLIENT
+            f"settings are wrong: {faults}",
+            code="settings.value",
+            where=f"{config} or ONEDOOR_*",
+            remedy="see docs/reference/settings.md",
+            fault=Fault.CLIENT,
         ) from None
     return settings.model_copy(update={"home": folder})

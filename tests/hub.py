@@ -81,7 +81,9 @@ class HubForTests:
 
 
 @contextmanager
-def a_hub(settings: Settings, source_url: str, *, workers: int = 1, more: dict[str, Any] | None = None) -> Iterator[HubForTests]:
+def a_hub(
+    settings: Settings, source_url: str, *, workers: int = 1, more: dict[str, Any] | None = None
+) -> Iterator[HubForTests]:
     """Give a hub with workers; both end with the block."""
     made = HubForTests(open_hub(settings.model_copy(update={"report": "off", "sample_rows": 0} | (more or {}))), source_url)
     try:

@@ -15,18 +15,27 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(help="Collect a resource from its source, and wait until it is landed and proved.\n\nExample: onedoor collect divisions --json")(collect)
+    app.command(
+        help="Collect a resource from its source, and wait until it is landed and proved.\n\nExample: onedoor collect divisions --json"
+    )(collect)
     app.command(help="List runs, newest first.\n\nExample: onedoor runs divisions --limit 5")(runs)
-    app.command("show", help="Show a run: stages, counts, durations, rows set aside, and the three statements of its proof.\n\nExample: onedoor show r01k…")(show_run)
-    app.command(help="Compare the store with the source, row by row, and name the keys that differ. Exits 1 when they do.\n\nExample: onedoor reconcile licences --json")(reconcile)
+    app.command(
+        "show",
+        help="Show a run: stages, counts, durations, rows set aside, and the three statements of its proof.\n\nExample: onedoor show r01k…",
+    )(show_run)
+    app.command(
+        help="Compare the store with the source, row by row, and name the keys that differ. Exits 1 when they do.\n\nExample: onedoor reconcile licences --json"
+    )(reconcile)
     app.command(help="Land, close, seal the ledger and do the other duties, until stopped.\n\nExample: onedoor worker")(worker)
     group = typer.Typer(help="Rows set aside: which, by which rule, why.", no_args_is_help=True)
-    group.command("list", help="List rows set aside, newest first, without their values.\n\nExample: onedoor quarantine list --resource licences --rule code.citizen_id")(
-        quarantine_list
-    )
-    group.command("show", help="Show one row set aside; its values only with --reveal and a --reason, which the ledger records.\n\nExample: onedoor quarantine show q01k… --reveal --reason 'the provider asked'")(
-        quarantine_show
-    )
+    group.command(
+        "list",
+        help="List rows set aside, newest first, without their values.\n\nExample: onedoor quarantine list --resource licences --rule code.citizen_id",
+    )(quarantine_list)
+    group.command(
+        "show",
+        help="Show one row set aside; its values only with --reveal and a --reason, which the ledger records.\n\nExample: onedoor quarantine show q01k… --reveal --reason 'the provider asked'",
+    )(quarantine_show)
     app.add_typer(group, name="quarantine")
 
 
@@ -34,7 +43,9 @@ def collect(
     resource: Annotated[str, typer.Argument(help="Name of a registered resource.")],
     full: Annotated[bool, typer.Option("--full", help="Everything, even where a cursor could tell what changed.")] = False,
     since: Annotated[str | None, typer.Option(help="Start after this value of the cursor instead of the saved one.")] = None,
-    allow_shrink: Annotated[bool, typer.Option("--allow-shrink", help="Accept an empty load, or one that lost more keys than the contract allows.")] = False,
+    allow_shrink: Annotated[
+        bool, typer.Option("--allow-shrink", help="Accept an empty load, or one that lost more keys than the contract allows.")
+    ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Return when the rows are on the bus.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for landing and proof at most.")] = 3600.0,
     as_json: Json = False,
@@ -65,7 +76,10 @@ def collect(
         if run.state == "failed":
             error = run.error or {}
             raise RejectedError(
-                error.get("message", "the run failed"), code=error.get("code", "run.failed"), where=f"run {run.id}", remedy=error.get("remedy")
+                error.get("message", "the run failed"),
+                code=error.get("code", "run.failed"),
+                where=f"run {run.id}",
+                remedy=error.get("remedy"),
             )
     finally:
         hub.close()
@@ -115,19 +129,33 @@ def runs(
     show(
         [r.as_json() for r in found],
         as_json=as_json,
-        text=lambda: table(
-            ["run", "resource", "mode", "state", "read", "landed", "set aside", "seconds", "started"],
-            [
-                [r.id, r.resource, r.mode, r.state, r.rows_read, r.rows_landed if r.rows_landed is not None else 0, r.rows_set_aside, r.as_json()["seconds"] or 0.0, r.started_at.isoformat(timespec="seconds")]
-                for r in found
-            ],
-        )
-        if found
-        else "no runs yet; collect something: onedoor collect NAME",
+        text=lambda: (
+            table(
+                ["run", "resource", "mode", "state", "read", "landed", "set aside", "seconds", "started"],
+                [
+                    [
+                        r.id,
+                        r.resource,
+                        r.mode,
+                        r.state,
+                        r.rows_read,
+                        r.rows_landed if r.rows_landed is not None else 0,
+                        r.rows_set_aside,
+                        r.as_json()["seconds"] or 0.0,
+                        r.started_at.isoformat(timespec="seconds"),
+                    ]
+                    for r in found
+                ],
+            )
+            if found
+            else "no runs yet; collect something: onedoor collect NAME"
+        ),
     )
 
 
-def show_run(run: Annotated[str, typer.Argument(help="A run's id, as `onedoor runs` lists it.")], as_json: Json = False) -> None:
+def show_run(
+    run: Annotated[str, typer.Argument(help="A run's id, as `onedoor runs` lists it.")], as_json: Json = False
+) -> None:
     """Show a run."""
     from exchange.store import quarantine
     from exchange.store.runs import get_run
@@ -154,7 +182,9 @@ def show_run(run: Annotated[str, typer.Argument(help="A run's id, as `onedoor ru
 
 def reconcile(
     resource: Annotated[str, typer.Argument(help="Name of a registered resource.")],
-    reveal: Annotated[bool, typer.Option("--reveal", help="Name personal keys in clear; needs --reason, and the ledger records it.")] = False,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Name personal keys in clear; needs --reason, and the ledger records it.")
+    ] = False,
     reason: Annotated[str | None, typer.Option(help="Why personal keys are looked at.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -204,18 +234,26 @@ def quarantine_list(
     show(
         rows,
         as_json=as_json,
-        text=lambda: table(
-            ["id", "resource", "key", "rule", "field", "reason"],
-            [[r["id"], r["resource"], r["row_key"] or "", f["rule"], f["field"] or "", f["reason"]] for r in rows for f in r["findings"]],
-        )
-        if rows
-        else "no rows are set aside",
+        text=lambda: (
+            table(
+                ["id", "resource", "key", "rule", "field", "reason"],
+                [
+                    [r["id"], r["resource"], r["row_key"] or "", f["rule"], f["field"] or "", f["reason"]]
+                    for r in rows
+                    for f in r["findings"]
+                ],
+            )
+            if rows
+            else "no rows are set aside"
+        ),
     )
 
 
 def quarantine_show(
     row: Annotated[str, typer.Argument(help="An id, as `onedoor quarantine list` gives it.")],
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show the row's values; needs --reason, and the ledger records it.")] = False,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show the row's values; needs --reason, and the ledger records it.")
+    ] = False,
     reason: Annotated[str | None, typer.Option(help="Why the values are looked at.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -143,7 +143,9 @@ def _until(what: Callable[[], Any], otherwise: str) -> Any:
         except TransientError:
             pass
         time.sleep(1.0)
-    raise TransientError(f"{otherwise} within {AIRFLOW_S:.0f} s", code="demo.airflow", remedy="see the logs of Airflow in the data folder")
+    raise TransientError(
+        f"{otherwise} within {AIRFLOW_S:.0f} s", code="demo.airflow", remedy="see the logs of Airflow in the data folder"
+    )
 
 
 # Checking ---------------------------------------------------------------------------------------------------------------
@@ -157,12 +159,16 @@ def _checked(hub: Hub, made: districts.District, name: str, checks: list[Check])
             return [name, "-", 0, 0, 0, "no", "-"]
         newest, first = runs[0], runs[-1]
         aside = Counter(
-            row[0] for row in connection.execute("SELECT row_key FROM exchange.quarantine WHERE run = %s", [first.id]).fetchall()
+            row[0]
+            for row in connection.execute("SELECT row_key FROM exchange.quarantine WHERE run = %s", [first.id]).fetchall()
         )
     equal = reconcile(hub, name).equal
     expected = truth.keys(made.truth(), name)
     checks += [
-        Check(f"{name}: read {newest.rows_read:,} = landed {newest.rows_landed:,} + set aside {newest.rows_set_aside:,}", newest.rows_read == (newest.rows_landed or 0) + newest.rows_set_aside and newest.read_is_landed is True),
+        Check(
+            f"{name}: read {newest.rows_read:,} = landed {newest.rows_landed:,} + set aside {newest.rows_set_aside:,}",
+            newest.rows_read == (newest.rows_landed or 0) + newest.rows_set_aside and newest.read_is_landed is True,
+        ),
         Check(f"{name}: the store equals the source", equal),
     ]
     if first.mode == "full":
@@ -204,14 +210,16 @@ def _post(settings: Settings, path: str, body: str, headers: dict[str, str]) -> 
         response = connection.getresponse()
         return response.status, json.loads(response.read() or b"null")
     except OSError as error:
-        raise TransientError("the API does not answer", code="demo.api_away", remedy="see api.log in the data folder") from error
+        raise TransientError(
+            "the API does not answer", code="demo.api_away", remedy="see api.log in the data folder"
+        ) from error
     finally:
         connection.close()
 
 
 def _lookup_checks(hub: Hub, answer: Any, status: int) -> list[Check]:
-    from exchange.trust.record import Receipt
     from exchange.trust.export import DatabaseEvidence
+    from exchange.trust.record import Receipt
     from exchange.trust.verify import verify_receipt
 
     found = isinstance(answer, dict) and bool(answer.get("licences"))

@@ -60,7 +60,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _token_route(app: FastAPI, services: Services) -> None:
-    @app.post("/api/v1/token", tags=["token"], summary="Get an access token", responses=_problems(400, 401, 503), openapi_extra=_TOKEN_BODY)
+    @app.post(
+        "/api/v1/token",
+        tags=["token"],
+        summary="Get an access token",
+        responses=_problems(400, 401, 503),
+        openapi_extra=_TOKEN_BODY,
+    )
     async def token(request: Request) -> Response:
         """OAuth 2.0 client credentials: id and secret by HTTP Basic or in the form; the token lives 5 minutes at most."""
         try:
@@ -71,9 +77,17 @@ def _token_route(app: FastAPI, services: Services) -> None:
         except DeniedError as error:
             TOKENS.labels(outcome="refused").inc()
             await services.ledger.append(LedgerRecord(kind="token.issue", outcome="refused", reason=error.code))
-            raise DeniedError("the client is unknown, or its secret is wrong", code="client.refused", fault=Fault.CLIENT) from None
+            raise DeniedError(
+                "the client is unknown, or its secret is wrong", code="client.refused", fault=Fault.CLIENT
+            ) from None
         await services.ledger.append(
-            LedgerRecord(kind="token.issue", outcome="done", principal=principal.id, department=principal.department, system=principal.system)
+            LedgerRecord(
+                kind="token.issue",
+                outcome="done",
+                principal=principal.id,
+                department=principal.department,
+                system=principal.system,
+            )
         )
         TOKENS.labels(outcome="issued").inc()
         body = {"access_token": made.text.reveal(), "token_type": "Bearer", "expires_in": made.expires_in_s}
@@ -92,7 +106,9 @@ async def _credentials(request: Request) -> tuple[str, Secret[str]]:
         form = {}
     if form.get("grant_type") != "client_credentials":
         raise RejectedError(
-            "grant_type=client_credentials was expected, as application/x-www-form-urlencoded", code="token_request.form", fault=Fault.CLIENT
+            "grant_type=client_credentials was expected, as application/x-www-form-urlencoded",
+            code="token_request.form",
+            fault=Fault.CLIENT,
         )
     scheme, _, basic = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
@@ -149,12 +165,12 @@ def _answer(status: int, document: dict[str, Any]) -> Response:
 
 
 async def _told(_: Request, error: Exception) -> Response:
-    assert isinstance(error, OneDoorError)  # noqa: S101 - registered for that class
+    assert isinstance(error, OneDoorError)
     return _answer(status_of(error), problem_of(error))
 
 
 async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for that class
+    assert isinstance(error, HTTPException)
     code = {404: "request.path", 405: "request.method"}.get(error.status_code, "request.refused")
     return _answer(error.status_code, problem(error.status_code, code, "there is nothing here that answers this; see /docs"))
 
@@ -211,7 +227,9 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, the look-up's types made from those that decode and encode it."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    (request, answer), components = msgspec.json.schema_components([LookupRequest, LookupAnswer], ref_template="#/components/schemas/{name}")
+    (request, answer), components = msgspec.json.schema_components(
+        [LookupRequest, LookupAnswer], ref_template="#/components/schemas/{name}"
+    )
     document.setdefault("components", {}).setdefault("schemas", {}).update(components | {"Problem": _PROBLEM})
     document["components"]["securitySchemes"] = {
         "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}
@@ -226,7 +244,10 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             "security": [{"client": []}],
             "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
             "responses": {
-                "200": {"description": "The licences, an empty list where there are none.", "content": {"application/json": {"schema": answer}}},
+                "200": {
+                    "description": "The licences, an empty list where there are none.",
+                    "content": {"application/json": {"schema": answer}},
+                },
                 **{str(k): v for k, v in _problems(400, 401, 403, 413, 415, 503).items()},
             },
         }

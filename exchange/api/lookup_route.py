@@ -29,7 +29,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 class LookupRoute:
     """Answers the look-up's path and hands everything else on. It is the process' boundary: no exception passes it, since a
-    traceback could hold what somebody asked."""
+    traceback could hold what somebody asked.
+    """
 
     def __init__(self, app: Asgi, services: Services) -> None:
         self._app = app
@@ -70,14 +71,18 @@ class LookupRoute:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or not token:
-            raise DeniedError("a bearer token was expected", code="token.missing", remedy="ask for one at /api/v1/token", fault=Fault.CLIENT)
+            raise DeniedError(
+                "a bearer token was expected", code="token.missing", remedy="ask for one at /api/v1/token", fault=Fault.CLIENT
+            )
         principal = services.verifier.verify(token.decode("latin-1").strip(), services.clock.now())
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             raise RejectedError("the body must be application/json", code="request.media_type", fault=Fault.CLIENT)
         try:
             ask = _decode(await _body(receive, headers))
         except msgspec.ValidationError as error:
-            raise RejectedError(f"the body is wrong: {error}", code="request.body", remedy="see /docs", fault=Fault.CLIENT) from None
+            raise RejectedError(
+                f"the body is wrong: {error}", code="request.body", remedy="see /docs", fault=Fault.CLIENT
+            ) from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise RejectedError("the body is not JSON", code="request.json", remedy="see /docs", fault=Fault.CLIENT) from None
         return await services.lookup.answer(principal, ask)

@@ -6,7 +6,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 LOOKUPS = Counter("onedoor_lookups", "Licence look-ups by outcome.", ["outcome"])
 LOOKUP_SECONDS = Histogram(
-    "onedoor_lookup_seconds", "Seconds from a look-up's first byte to its answer.", buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5)
+    "onedoor_lookup_seconds",
+    "Seconds from a look-up's first byte to its answer.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5),
 )
 TOKENS = Counter("onedoor_tokens", "Access tokens by outcome.", ["outcome"])
 BACKLOG = Gauge("onedoor_backlog_messages", "Messages of a topic that the store has not landed.", ["topic"])

@@ -37,7 +37,13 @@ def status_of(error: OneDoorError) -> int:
 
 def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
     """Return a problem document; members that are None are left out."""
-    members = {"type": f"urn:onedoor:problem:{code}", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail, "code": code}
+    members = {
+        "type": f"urn:onedoor:problem:{code}",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
     return {k: v for k, v in (members | more).items() if v is not None}
 
 

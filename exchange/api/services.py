@@ -63,7 +63,12 @@ class Services:
 
     async def ready(self) -> Mapping[str, str]:
         """Return, for each thing the hub's work needs, ``ready`` or the code of what is wrong."""
-        checks = {"registry": self._registry(), "store": self.reader.check(), "ledger": self.ledger.check(), "worker": self._worker()}
+        checks = {
+            "registry": self._registry(),
+            "store": self.reader.check(),
+            "ledger": self.ledger.check(),
+            "worker": self._worker(),
+        }
         found = await asyncio.gather(*checks.values(), return_exceptions=True)
         out = {}
         for name, result in zip(checks, found, strict=True):
@@ -82,7 +87,9 @@ class Services:
                 return bool(row and row[0])
 
         if not await asyncio.to_thread(look):
-            raise TransientError("no worker is alive", code="worker.none", remedy="start one with `onedoor up` or `onedoor worker`")
+            raise TransientError(
+                "no worker is alive", code="worker.none", remedy="start one with `onedoor up` or `onedoor worker`"
+            )
 
     async def _sum_up(self) -> None:
         while True:

@@ -137,8 +137,14 @@ class Collector:
             aside += set_aside_of(conformed.rejects, self.contract) + set_aside_of(checked.rejects, self.contract)
             encoder.add(seal_batch(checked.batch, self.hub.keys))
             for _, row in encoder.too_large:
-                value = dict(zip(checked.batch.rows.schema.names, (c[row].as_py() for c in checked.batch.rows.columns), strict=True))
-                finding = {"field": None, "rule": "too_large", "reason": "the row is larger than a message may be, 900 KiB 行过大"}
+                value = dict(
+                    zip(checked.batch.rows.schema.names, (c[row].as_py() for c in checked.batch.rows.columns), strict=True)
+                )
+                finding = {
+                    "field": None,
+                    "rule": "too_large",
+                    "reason": "the row is larger than a message may be, 900 KiB 行过大",
+                }
                 aside.append(SetAside(value, [finding]))
             encoder.too_large.clear()
             self.stages.seal += time.perf_counter() - done
@@ -223,7 +229,9 @@ class Collector:
             verdict(run.rows_read, run.rows_set_aside, self.contract.limits)
             reach("collect.before_manifest")
             totals: dict[int, Total] = {}
-            rows = self.connection.execute("SELECT chunk, totals FROM exchange.chunk WHERE run = %s ORDER BY chunk", [run.id]).fetchall()
+            rows = self.connection.execute(
+                "SELECT chunk, totals FROM exchange.chunk WHERE run = %s ORDER BY chunk", [run.id]
+            ).fetchall()
             self.connection.commit()
             for _, chunk_totals in rows:
                 for partition, total in chunk_totals.items():
@@ -290,7 +298,9 @@ class Collector:
 
 def publish_spooled(hub: Hub, connection: Connection, run: str) -> bool:
     """Publish a run's spooled chunks, in order; False where the broker is away and some wait. Only for a bus with a spool."""
-    rows = connection.execute("SELECT chunk FROM exchange.chunk WHERE run = %s AND state = 'spooled' ORDER BY chunk", [run]).fetchall()
+    rows = connection.execute(
+        "SELECT chunk FROM exchange.chunk WHERE run = %s AND state = 'spooled' ORDER BY chunk", [run]
+    ).fetchall()
     connection.commit()
     for (number,) in rows:
         messages = hub.spool.read(run, number)
@@ -336,7 +346,10 @@ def collect(
         connection.commit()
         if not (locked and locked[0]):
             raise TransientError(
-                f"{name} is being collected already", code="collect.running", remedy=f"see `onedoor runs {name}`", fault=Fault.CLIENT
+                f"{name} is being collected already",
+                code="collect.running",
+                remedy=f"see `onedoor runs {name}`",
+                fault=Fault.CLIENT,
             )
         if not contract.key:
             raise RejectedError(f"{name} has no key", code="contract.no_key", remedy="name a primary key in the contract")
@@ -345,7 +358,13 @@ def collect(
             run, window = _start(hub, connection, contract, source, full=full, since=since, allow_shrink=allow_shrink)
             if run.state == "collecting":
                 collector = Collector(
-                    hub, contract, connection, run, compile_checks(contract), Sample(hub.settings.sample_rows, _seed(run.id)), progress
+                    hub,
+                    contract,
+                    connection,
+                    run,
+                    compile_checks(contract),
+                    Sample(hub.settings.sample_rows, _seed(run.id)),
+                    progress,
                 )
                 try:
                     source.check(contract)
@@ -366,7 +385,14 @@ def collect(
 
 
 def _start(
-    hub: Hub, connection: Connection, contract: DataContract, source: Source, *, full: bool, since: str | None, allow_shrink: bool
+    hub: Hub,
+    connection: Connection,
+    contract: DataContract,
+    source: Source,
+    *,
+    full: bool,
+    since: str | None,
+    allow_shrink: bool,
 ) -> tuple[Run, Window | None]:
     now = hub.clock.now()
     found = runs.open_run(connection, contract.name)
@@ -485,4 +511,3 @@ def _ahead(chunks: Iterator[RawChunk]) -> Iterator[RawChunk]:
     finally:
         stop.set()
         reader.join()
-

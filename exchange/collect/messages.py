@@ -118,8 +118,17 @@ def end_messages(origin: Origin, chunk: int, totals: Mapping[int, Total], keys: 
     """Return the end-of-run messages: one for each partition, with that partition's totals."""
     out = []
     for partition in range(origin.contract.partitions):
-        body = totals.get(partition, Total()).as_json() | {"partition": partition, "partitions": origin.contract.partitions, "run": origin.run}
-        attributes = _attributes(origin, chunk, partition, now) | {"type": END_TYPE, "operation": "endofrun", "rows": "0", "datacontenttype": JSON}
+        body = totals.get(partition, Total()).as_json() | {
+            "partition": partition,
+            "partitions": origin.contract.partitions,
+            "run": origin.run,
+        }
+        attributes = _attributes(origin, chunk, partition, now) | {
+            "type": END_TYPE,
+            "operation": "endofrun",
+            "rows": "0",
+            "datacontenttype": JSON,
+        }
         data = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
         out.append(seal_chunk(attributes, data, keys, now).message(origin.topic, partition, None))
     return out
@@ -156,7 +165,6 @@ def key_partitions(contract: DataContract, rows: pa.RecordBatch, partitions: int
 
     No personal value is in a landed key, so the hash needs no secret and stays the same when keys rotate.
     """
-
     names = key_columns(contract)
     keys = pa.RecordBatch.from_arrays([rows.column(name) for name in names], names=list(names))
     hashes = hash_column(canonical_column(keys), Secret(b""), person=b"onedoor.part.c1")

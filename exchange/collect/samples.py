@@ -40,7 +40,7 @@ class Samples:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         header = json.dumps({"key_id": sealed.key_id, "sampled_of": sampled_of}).encode()
         temporary = self._path(run).with_suffix(".tmp")
-        with open(temporary, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:  # noqa: PTH123
+        with open(temporary, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(header + b"\n" + sealed.blob)
         temporary.rename(self._path(run))
 

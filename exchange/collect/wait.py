@@ -39,7 +39,9 @@ def wait(hub: Hub, run_id: str, *, timeout_s: float, told: Callable[[Run], None]
             if time.monotonic() > deadline:
                 waits = run.error["message"] if run.error else "is a worker running? see `onedoor status`"
                 raise TransientError(
-                    f"the run is {run.state} and was not closed within {timeout_s:.0f} s: {waits}", code="run.not_closed", where=f"run {run_id}"
+                    f"the run is {run.state} and was not closed within {timeout_s:.0f} s: {waits}",
+                    code="run.not_closed",
+                    where=f"run {run_id}",
                 )
             time.sleep(pause_s)
             pause_s = min(0.25, pause_s * 1.3)

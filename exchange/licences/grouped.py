@@ -118,4 +118,8 @@ class GroupedReader:
 
 
 def _away() -> TransientError:
-    return TransientError("the store cannot be read", code="store.away", remedy="it goes on by itself when the database is back; see `onedoor doctor`")
+    return TransientError(
+        "the store cannot be read",
+        code="store.away",
+        remedy="it goes on by itself when the database is back; see `onedoor doctor`",
+    )

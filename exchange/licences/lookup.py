@@ -37,7 +37,12 @@ _Code = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[0-9
 class LookupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the intake platform asks while it accepts a case."""
 
-    holder_type: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{3}$", description="kind of the holder's number: 111 citizen id, 001 unified social credit code")]
+    holder_type: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[0-9]{3}$", description="kind of the holder's number: 111 citizen id, 001 unified social credit code"
+        ),
+    ]
     holder_number: Annotated[str, msgspec.Meta(min_length=1, max_length=50, description="the holder's number")]
     item_code: Annotated[_Code, msgspec.Meta(description="implementation code of the service item")]
     case_number: Annotated[_Code, msgspec.Meta(description="case number 申办流水号")]
@@ -138,7 +143,9 @@ class Lookup:
             if role is None:
                 continue
             of = contract.field(role.holder_number)
-            holder: bytes | str = self._keys.lookup_hash(contract.name, of.name, ask.holder_number) if of.personal else ask.holder_number
+            holder: bytes | str = (
+                self._keys.lookup_hash(contract.name, of.name, ask.holder_number) if of.personal else ask.holder_number
+            )
             found = await self._reader.rows(contract.name, role.case_number, ask.case_number)
             for row in found:
                 against = ground(dict(row), CaseAsk(ask.case_number, ask.item_code, holder, ask.holder_type), contract)
@@ -170,7 +177,9 @@ class Lookup:
             principal=principal.id,
             department=principal.department,
             system=principal.system,
-            operator=self._keys.pseudonym(f"operator/{ask.operator}") if CODES["citizen_id"].valid(ask.operator) else ask.operator,
+            operator=self._keys.pseudonym(f"operator/{ask.operator}")
+            if CODES["citizen_id"].valid(ask.operator)
+            else ask.operator,
             resource=",".join(c.name for c in self._view.known.licences),
             item=ask.item_code,
             case=ask.case_number,

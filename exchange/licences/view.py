@@ -47,7 +47,8 @@ def load(registry: Registry) -> Known:
     published = [r for r in registry.resources() if r.state == "published"]
     contracts = [r.contract for r in published]
     accepted = {
-        item: frozenset(kind for kinds in materials.values() for kind in kinds) for item, materials in registry.item_licence_types().items()
+        item: frozenset(kind for kinds in materials.values() for kind in kinds)
+        for item, materials in registry.item_licence_types().items()
     }
     return Known(
         version,
@@ -87,7 +88,9 @@ class RegistryView:
         """Raise ``TransientError`` (``registry.away``) where the registry was not reached for 5 s."""
         if time.monotonic() - self._contact > CLOSED_AFTER_S:
             raise TransientError(
-                "the registry cannot be reached, so no grant can be trusted", code="registry.away", remedy="see `onedoor doctor`"
+                "the registry cannot be reached, so no grant can be trusted",
+                code="registry.away",
+                remedy="see `onedoor doctor`",
             )
 
     def current(self, principal: str) -> PrincipalRecord | None:

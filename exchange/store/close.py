@@ -53,7 +53,13 @@ def is_complete(connection: Connection, run: Run) -> bool:
 
 
 def close_run(
-    connection: Connection, run_id: str, contract: DataContract, keys: KeyRing, now: datetime, *, outbox: Callable[[Connection, Run], None]
+    connection: Connection,
+    run_id: str,
+    contract: DataContract,
+    keys: KeyRing,
+    now: datetime,
+    *,
+    outbox: Callable[[Connection, Run], None],
 ) -> bool:
     """Prove a collected run, serve it and close it; False where another worker has closed it.
 
@@ -136,7 +142,9 @@ def _prove(connection: Connection, run: Run) -> None:
     kept = sum(int(row[2]) for row in rows)
     if kept + run.rows_set_aside != run.rows_read:
         raise DefectError(
-            f"{kept} rows landed and {run.rows_set_aside} set aside, but {run.rows_read} were read", code="store.not_landed", where=f"run {run.id}"
+            f"{kept} rows landed and {run.rows_set_aside} set aside, but {run.rows_read} were read",
+            code="store.not_landed",
+            where=f"run {run.id}",
         )
 
 
@@ -163,15 +171,19 @@ def _apply_set_rules(
     return True, found
 
 
-def _set_aside_duplicates(connection: Connection, contract: DataContract, run: Run, rule: SetRule, keys: KeyRing, now: datetime) -> int:
+def _set_aside_duplicates(
+    connection: Connection, contract: DataContract, run: Run, rule: SetRule, keys: KeyRing, now: datetime
+) -> int:
     key = sql.SQL(", ").join(sql.Identifier(name) for name in key_columns(contract))
-    statement = sql.SQL("DELETE FROM {0} WHERE ({1}) IN (SELECT {1} FROM {0} GROUP BY {1} HAVING count(*) > 1) RETURNING *").format(
-        tables.staging(run.id), key
-    )
+    statement = sql.SQL(
+        "DELETE FROM {0} WHERE ({1}) IN (SELECT {1} FROM {0} GROUP BY {1} HAVING count(*) > 1) RETURNING *"
+    ).format(tables.staging(run.id), key)
     return _move(connection, statement, contract, run, rule, None, keys, now)
 
 
-def _set_aside_orphans(connection: Connection, contract: DataContract, run: Run, rule: SetRule, keys: KeyRing, now: datetime) -> int:
+def _set_aside_orphans(
+    connection: Connection, contract: DataContract, run: Run, rule: SetRule, keys: KeyRing, now: datetime
+) -> int:
     (field,) = rule.fields
     if rule.resource is None or rule.referenced is None:
         raise DefectError(f"rule {rule.rule} of {field} names no parent", code="store.rule", where=f"resource {contract.name}")
@@ -187,7 +199,9 @@ def _set_aside_orphans(connection: Connection, contract: DataContract, run: Run,
             remedy=f"collect {rule.resource} first",
         )
     missing = sql.SQL(" AND ").join(
-        sql.SQL("NOT EXISTS (SELECT 1 FROM {} p WHERE p.{} = s.{})").format(table, sql.Identifier(rule.referenced), sql.Identifier(field))
+        sql.SQL("NOT EXISTS (SELECT 1 FROM {} p WHERE p.{} = s.{})").format(
+            table, sql.Identifier(rule.referenced), sql.Identifier(field)
+        )
         for table in parents
     )
     statement = sql.SQL("DELETE FROM {} s WHERE s.{} IS NOT NULL AND {} RETURNING *").format(
@@ -215,9 +229,7 @@ def _move(
     names = [column.name for column in cursor.description or ()]
     moved = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     finding: Mapping[str, Any] = {"field": field, "rule": rule.rule, "reason": rule.reason}
-    return quarantine.add(
-        connection, contract, run.id, None, (quarantine.SetAside(row, [finding]) for row in moved), keys, now
-    )
+    return quarantine.add(connection, contract, run.id, None, (quarantine.SetAside(row, [finding]) for row in moved), keys, now)
 
 
 def _guard(connection: Connection, contract: DataContract, run: Run, held: int, gone: int, coming: int) -> None:
@@ -263,7 +275,9 @@ def _swap(connection: Connection, contract: DataContract, run: Run, *, keyed: bo
     for name, kind, value in (("_run", "text", run.id), ("_as_of", "timestamptz", run.as_of_first)):
         column = sql.Identifier(name)  # a constant default writes no row
         connection.execute(
-            sql.SQL("ALTER TABLE {0} ADD COLUMN {1} {2} NOT NULL DEFAULT {3}").format(shadow, column, sql.SQL(kind), sql.Literal(value))
+            sql.SQL("ALTER TABLE {0} ADD COLUMN {1} {2} NOT NULL DEFAULT {3}").format(
+                shadow, column, sql.SQL(kind), sql.Literal(value)
+            )
         )
         connection.execute(sql.SQL("ALTER TABLE {0} ALTER COLUMN {1} DROP DEFAULT").format(shadow, column))
     connection.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(shadow))
@@ -287,9 +301,9 @@ def _merge(connection: Connection, contract: DataContract, run: Run) -> Counts:
     same_key = sql.SQL(" AND ").join(sql.SQL("o.{0} = s.{0}").format(sql.Identifier(name)) for name in key_columns(contract))
     connection.execute(sql.SQL("ANALYZE {}").format(stage))
     row = connection.execute(
-        sql.SQL("SELECT count(*), count(o._run), count(*) FILTER (WHERE o._row_hash = s._row_hash) FROM {} s LEFT JOIN {} o ON {}").format(
-            stage, served, same_key
-        )
+        sql.SQL(
+            "SELECT count(*), count(o._run), count(*) FILTER (WHERE o._row_hash = s._row_hash) FROM {} s LEFT JOIN {} o ON {}"
+        ).format(stage, served, same_key)
     ).fetchone()
     total, both, same = row if row else (0, 0, 0)
     updates = sql.SQL(", ").join(

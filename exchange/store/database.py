@@ -16,7 +16,9 @@ Connection = psycopg.Connection[Any]
 def connect(url: str, *, autocommit: bool = False, name: str = "onedoor") -> Connection:
     """Open a connection in UTC. Raises ``TransientError`` (``database.away``) where the hub's database does not answer."""
     try:
-        connection = psycopg.connect(url, autocommit=autocommit, connect_timeout=5, application_name=name, options="-c timezone=UTC")
+        connection = psycopg.connect(
+            url, autocommit=autocommit, connect_timeout=5, application_name=name, options="-c timezone=UTC"
+        )
     except psycopg.OperationalError as error:
         raise TransientError(
             f"the hub's database does not answer: {_first_line(error)}",
@@ -37,7 +39,9 @@ def translated() -> Iterator[None]:
         raise TransientError(f"the database was busy: {type(error).__name__}", code="database.busy") from None
     except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as error:
         raise TransientError(
-            f"the hub's database has no room: {type(error).__name__}", code="database.full", remedy="free disk space; the run goes on"
+            f"the hub's database has no room: {type(error).__name__}",
+            code="database.full",
+            remedy="free disk space; the run goes on",
         ) from None
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise TransientError(f"the hub's database went away: {_first_line(error)}", code="database.away") from None

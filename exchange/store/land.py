@@ -136,7 +136,15 @@ class Lander:
             """INSERT INTO exchange.landed AS l (run, partition, messages, rows, hash_sum, manifest) VALUES (%s, %s, %s, %s, %s, %s)
                ON CONFLICT (run, partition) DO UPDATE SET messages = l.messages + excluded.messages, rows = l.rows + excluded.rows,
                  hash_sum = mod(l.hash_sum + excluded.hash_sum, %s), manifest = coalesce(excluded.manifest, l.manifest)""",
-            [run.id, place.partition, tally.messages, tally.rows, tally.total % MODULUS, Jsonb(manifest) if manifest else None, MODULUS],
+            [
+                run.id,
+                place.partition,
+                tally.messages,
+                tally.rows,
+                tally.total % MODULUS,
+                Jsonb(manifest) if manifest else None,
+                MODULUS,
+            ],
         )
         if manifest is not None:
             finished.append(run.id)
@@ -149,7 +157,8 @@ class Lander:
 
     def _first_time(self, run: str, envelope: Envelope) -> bool:
         cursor = self.connection.execute(
-            "INSERT INTO exchange.landed_message (run, id) VALUES (%s, %s) ON CONFLICT DO NOTHING", [run, envelope.attributes["id"]]
+            "INSERT INTO exchange.landed_message (run, id) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [run, envelope.attributes["id"]],
         )
         return cursor.rowcount == 1
 

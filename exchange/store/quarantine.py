@@ -56,15 +56,20 @@ def add(
     The row is sealed; its key is kept in clear where no part of it is personal, else as a pseudonym.
     """
     count = 0
-    with connection.cursor() as cursor, cursor.copy(
-        "COPY exchange.quarantine (id, resource, run, chunk, row_key, findings, row_sealed, key_id, at) FROM STDIN"
-    ) as copy:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY exchange.quarantine (id, resource, run, chunk, row_key, findings, row_sealed, key_id, at) FROM STDIN"
+        ) as copy,
+    ):
         for item in rows:
             ident = new_id("q", now)
             plain = json.dumps(dict(item.row), default=_plain, ensure_ascii=False).encode()
             sealed = seal_value(plain, contract.name, ident, keys, now)
             name = row_key(contract, item.row, keys)
-            copy.write_row((ident, contract.name, run, chunk, name, Jsonb(list(item.findings)), sealed.blob, sealed.key_id, now))
+            copy.write_row(
+                (ident, contract.name, run, chunk, name, Jsonb(list(item.findings)), sealed.blob, sealed.key_id, now)
+            )
             count += 1
     return count
 
@@ -119,7 +124,10 @@ def shown(connection: Connection, ident: str) -> dict[str, Any]:
         found = cursor.execute("SELECT * FROM exchange.quarantine WHERE id = %s", [ident]).fetchone()
     if found is None:
         raise RejectedError(
-            f"there is no quarantined row {ident}", code="quarantine.unknown", remedy="see `onedoor quarantine list`", fault=Fault.CLIENT
+            f"there is no quarantined row {ident}",
+            code="quarantine.unknown",
+            remedy="see `onedoor quarantine list`",
+            fault=Fault.CLIENT,
         )
     return found
 

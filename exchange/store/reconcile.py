@@ -106,7 +106,9 @@ def reconcile(hub: Hub, name: str) -> Reconciliation:
             absent = sql.SQL("SELECT {} FROM {} a WHERE NOT EXISTS (SELECT 1 FROM {} b WHERE {})")
             columns = sql.SQL(", ").join(sql.SQL("a.{}").format(sql.Identifier(k)) for k in keys)
             source_table, store_table = sql.Identifier("rec_source"), sql.Identifier("rec_store")
-            differ = sql.SQL("SELECT {} FROM rec_source a JOIN rec_store b ON {} WHERE a._row_hash <> b._row_hash").format(columns, on)
+            differ = sql.SQL("SELECT {} FROM rec_source a JOIN rec_store b ON {} WHERE a._row_hash <> b._row_hash").format(
+                columns, on
+            )
             return Reconciliation(
                 contract.name,
                 hub.clock.now(),
@@ -158,7 +160,9 @@ def stored_batches(hub: Hub, contract: DataContract) -> Iterator[pa.RecordBatch]
             )
 
 
-def _fill(connection: Connection, contract: DataContract, table: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+def _fill(
+    connection: Connection, contract: DataContract, table: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> None:
     kinds = dict(landed_sql(contract))
     columns = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(kinds[n])) for n in schema.names)
     connection.execute(sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(sql.Identifier(table), columns))
@@ -188,11 +192,15 @@ def _apply_set_rules(connection: Connection, contract: DataContract) -> None:
     key = sql.SQL(", ").join(sql.Identifier(k) for k in key_columns(contract))
     for rule in set_rules(contract):
         if rule.rule == DUPLICATE_KEY:
-            statement = sql.SQL("DELETE FROM rec_source WHERE ({0}) IN (SELECT {0} FROM rec_source GROUP BY {0} HAVING count(*) > 1)")
+            statement = sql.SQL(
+                "DELETE FROM rec_source WHERE ({0}) IN (SELECT {0} FROM rec_source GROUP BY {0} HAVING count(*) > 1)"
+            )
             connection.execute(statement.format(key))
             continue
         own = rule.resource == contract.name
-        orphans = sql.SQL("DELETE FROM rec_source s WHERE s.{0} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {1} p WHERE p.{2} = s.{0})").format(
+        orphans = sql.SQL(
+            "DELETE FROM rec_source s WHERE s.{0} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {1} p WHERE p.{2} = s.{0})"
+        ).format(
             sql.Identifier(rule.fields[0]),
             sql.Identifier("rec_source") if own else sql.Identifier("store", str(rule.resource)),
             sql.Identifier(str(rule.referenced)),
@@ -221,7 +229,6 @@ def _difference(connection: Connection, contract: DataContract, keys: KeyRing, s
         [pa.array(values, landed.field(n).type) for values, n in zip(zip(*rows, strict=True), names, strict=True)], names=names
     )
     return Difference(count, tuple(row_names(contract, batch, keys)))
-
 
 
 def names_in_source(hub: Hub, name: str, wanted: set[str]) -> dict[str, str]:

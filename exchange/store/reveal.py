@@ -38,4 +38,10 @@ def reveal_keys(hub: Hub, resource: str, found: Reconciliation, reason: str) -> 
 def _record(hub: Hub, kind: str, resource: str, rows: list[str], reason: str) -> None:
     chain = new_id(f"cli-{os.getpid()}-", hub.clock.now())
     ledger = Ledger.open(hub.connect, hub.keys, hub.clock, chain)
-    ledger.append([LedgerRecord(kind=kind, outcome="done", operator=getpass.getuser(), resource=resource, rows=tuple(rows), reason=reason)])
+    ledger.append(
+        [
+            LedgerRecord(
+                kind=kind, outcome="done", operator=getpass.getuser(), resource=resource, rows=tuple(rows), reason=reason
+            )
+        ]
+    )

@@ -47,8 +47,7 @@ def create_serving(connection: Connection, contract: DataContract) -> None:
     if exists(connection, serving(contract)):
         return
     columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
-        for name, kind in landed_sql(contract)
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in landed_sql(contract)
     )
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(serving(contract), columns))
     add_key(connection, contract, serving(contract))

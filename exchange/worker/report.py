@@ -16,7 +16,8 @@ from schemas.errors import OneDoorError
 
 def make_report(hub: Hub, run_id: str) -> dict[str, Any] | None:
     """Make the report of a closed run that the caller has claimed, and return what the run keeps of it; None where the run kept
-    no sample. A report that fails is marked so and does not fail the run."""
+    no sample. A report that fails is marked so and does not fail the run.
+    """
     with hub.connect() as connection:
         state, quality = "failed", None
         try:
@@ -28,7 +29,12 @@ def make_report(hub: Hub, run_id: str) -> dict[str, Any] | None:
                 from quality.engines import gx
 
                 verdict = gx.report(
-                    sample.rows, contract, run=run_id, sampled_of=sample.sampled_of, now=hub.clock.now(), docs_dir=hub.settings.docs_dir
+                    sample.rows,
+                    contract,
+                    run=run_id,
+                    sampled_of=sample.sampled_of,
+                    now=hub.clock.now(),
+                    docs_dir=hub.settings.docs_dir,
                 )
                 quality = verdict.as_json()
             state = "done"

@@ -67,8 +67,16 @@ class Worker:
                     what()
             except OneDoorError as error:
                 self.hub.log.error("worker held up", worker=self.name, what=what.__name__.strip("_"), **runs.error_json(error))
-            except Exception as error:  # the process boundary: a duty's defect must not end the others; no message, it may hold a row
-                self.hub.log.critical("worker defect", worker=self.name, what=what.__name__.strip("_"), error=type(error).__name__, at=_place(error))
+            except (
+                Exception
+            ) as error:  # the process boundary: a duty's defect must not end the others; no message, it may hold a row
+                self.hub.log.critical(
+                    "worker defect",
+                    worker=self.name,
+                    what=what.__name__.strip("_"),
+                    error=type(error).__name__,
+                    at=_place(error),
+                )
             self.stopping.wait(RETRY_S)
 
     # Landing ----------------------------------------------------------------------------------------------------------
@@ -90,7 +98,9 @@ class Worker:
                                 subscription.close()
                             topics = now
                             subscription = (
-                                hub.bus.subscribe(CONSUMER, topics, positions(hub.settings.database_url, CONSUMER), member=self.name)
+                                hub.bus.subscribe(
+                                    CONSUMER, topics, positions(hub.settings.database_url, CONSUMER), member=self.name
+                                )
                                 if topics
                                 else None
                             )
@@ -179,7 +189,11 @@ class Worker:
         with hub.connect() as connection:
             due: dict[str, float] = {}
             duties: list[tuple[str, float, Callable[[], object]]] = [
-                ("checkpoint", settings.checkpoint_s / 2, lambda: seal_checkpoint(hub.connect, hub.keys, hub.clock, settings.checkpoints_dir)),
+                (
+                    "checkpoint",
+                    settings.checkpoint_s / 2,
+                    lambda: seal_checkpoint(hub.connect, hub.keys, hub.clock, settings.checkpoints_dir),
+                ),
                 ("outbox", 1.0, lambda: publish_outbox(hub)),
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
                 ("bus", 600.0, lambda: hub.maintain_bus()),
@@ -246,7 +260,9 @@ class Worker:
                 made.terminate()
                 made.wait()
         if made.returncode:
-            connection.execute("UPDATE exchange.run SET report_state = 'failed' WHERE id = %s AND report_state = 'claimed'", [row[0]])
+            connection.execute(
+                "UPDATE exchange.run SET report_state = 'failed' WHERE id = %s AND report_state = 'claimed'", [row[0]]
+            )
             connection.commit()
 
 

@@ -67,12 +67,16 @@ def test_problem(test: str, root: Path) -> str:
     if not file.is_file() or not names:
         return "is not there"
     body: Sequence[ast.stmt] = ast.parse(file.read_text("utf-8")).body
-    module_marks = [n.value for n in body if isinstance(n, ast.Assign) and any(ast.unparse(t) == "pytestmark" for t in n.targets)]
+    module_marks = [
+        n.value for n in body if isinstance(n, ast.Assign) and any(ast.unparse(t) == "pytestmark" for t in n.targets)
+    ]
     if any(word in ast.unparse(m) for m in module_marks for word in FORBIDDEN):
         return "is in a module marked skipped or expected to fail"
     node: Any = None
     for name in names:
-        node = next((n for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and n.name == name), None)
+        node = next(
+            (n for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and n.name == name), None
+        )
         if node is None:
             return "is not there"
         if any(f"mark.{word}" in ast.unparse(d) for d in node.decorator_list for word in FORBIDDEN):

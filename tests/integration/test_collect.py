@@ -67,7 +67,10 @@ def test_rows_that_break_a_rule_are_set_aside_with_their_reasons_and_the_rest_ar
     assert (run.rows_read, run.rows_set_aside, run.rows_landed) == (21, 8, 13)
     assert sorted(r[0] for r in hub.rows("SELECT code FROM store.tree WHERE length(code) <> 6")) == ["44", "4402"]
     rules = dict(
-        hub.rows("SELECT f->>'rule', count(*) FROM exchange.quarantine, jsonb_array_elements(findings) f WHERE run = %s GROUP BY 1", run.id)
+        hub.rows(
+            "SELECT f->>'rule', count(*) FROM exchange.quarantine, jsonb_array_elements(findings) f WHERE run = %s GROUP BY 1",
+            run.id,
+        )
     )
     assert rules == {"pattern": 1, "required": 1, "maximum": 1, "parent_exists": 2, "duplicate_key": 2, "key_null": 1}
     found = hub.reconcile("tree")
@@ -85,9 +88,16 @@ def test_personal_fields_rest_sealed_and_an_incremental_run_merges_what_changed(
     first = hub.collect("people")
     assert first.state == "proved", first.error
     assert (first.mode, first.rows_inserted) == ("full", 3000)
-    columns = [r[0] for r in hub.rows("SELECT attname FROM pg_attribute WHERE attrelid = 'store.people'::regclass AND attnum > 0 ORDER BY attnum")]
+    columns = [
+        r[0]
+        for r in hub.rows(
+            "SELECT attname FROM pg_attribute WHERE attrelid = 'store.people'::regclass AND attnum > 0 ORDER BY attnum"
+        )
+    ]
     assert columns == ["id", "town", "updated_at", "_lookup_id_number", "_sealed", "_key_id", "_row_hash", "_run", "_as_of"]
-    assert hub.rows("SELECT count(*) FROM store.people WHERE _sealed::text LIKE '%%' || encode('测试人', 'hex') || '%%'") == [(0,)]
+    assert hub.rows("SELECT count(*) FROM store.people WHERE _sealed::text LIKE '%%' || encode('测试人', 'hex') || '%%'") == [
+        (0,)
+    ]
     wanted = hub.hub.keys.lookup_hash("people", "id_number", "440205199001010007")
     assert hub.rows("SELECT id FROM store.people WHERE _lookup_id_number = %s", wanted) == [(7,)]
     hub.source(
