@@ -104,7 +104,8 @@ class Hub:
     def source(self, resource: str) -> Source:
         """Open the source that a resource is collected from."""
         contract = self.registry.resource(resource).contract
-        return open_source(self.registry.source(contract.source).url())
+        record = self.registry.source(contract.source)
+        return open_source(record.url(), clock=self.clock, **record.settings)
 
     def maintain_bus(self) -> None:
         """Make the days to come and drop the days past on a bus that keeps its own retention."""

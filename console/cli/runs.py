@@ -16,25 +16,30 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(
-        help="Collect a resource from its source, and wait until it is landed and proved.\n\nExample: onedoor collect divisions --json"
+        help="Collect a resource from its source, and wait until it is landed and proved.\n\n"
+        "Example: onedoor collect divisions --json"
     )(collect)
     app.command(help="List runs, newest first.\n\nExample: onedoor runs divisions --limit 5")(runs)
     app.command(
         "show",
-        help="Show a run: stages, counts, durations, rows set aside, and the three statements of its proof.\n\nExample: onedoor show r01k…",
+        help="Show a run: stages, counts, durations, rows set aside, and the three statements of its proof.\n\n"
+        "Example: onedoor show r01k…",
     )(show_run)
     app.command(
-        help="Compare the store with the source, row by row, and name the keys that differ. Exits 1 when they do.\n\nExample: onedoor reconcile licences --json"
+        help="Compare the store with the source, row by row, and name the keys that differ. Exits 1 when they do.\n\n"
+        "Example: onedoor reconcile licences --json"
     )(reconcile)
     app.command(help="Land, close, seal the ledger and do the other duties, until stopped.\n\nExample: onedoor worker")(worker)
     group = typer.Typer(help="Rows set aside: which, by which rule, why.", no_args_is_help=True)
     group.command(
         "list",
-        help="List rows set aside, newest first, without their values.\n\nExample: onedoor quarantine list --resource licences --rule code.citizen_id",
+        help="List rows set aside, newest first, without their values.\n\n"
+        "Example: onedoor quarantine list --resource licences --rule code.citizen_id",
     )(quarantine_list)
     group.command(
         "show",
-        help="Show one row set aside; its values only with --reveal and a --reason, which the ledger records.\n\nExample: onedoor quarantine show q01k… --reveal --reason 'the provider asked'",
+        help="Show one row set aside; its values only with --reveal and a --reason, which the ledger records.\n\n"
+        "Example: onedoor quarantine show q01k… --reveal --reason 'the provider asked'",
     )(quarantine_show)
     app.add_typer(group, name="quarantine")
 
@@ -93,13 +98,14 @@ def run_text(run: Run) -> str:
     """Return a run in words: the figures, and the three statements of the proof, which are never merged."""
     lines = [
         f"{run.resource}: run {run.id}, {run.mode}, {run.state}" + (f" (attempt {run.attempt})" if run.attempt > 1 else ""),
-        f"  read {run.rows_read:,} = landed {run.rows_landed if run.rows_landed is not None else '…':,} + set aside {run.rows_set_aside:,}"
+        f"  read {run.rows_read:,} = landed {run.rows_landed:,} + set aside {run.rows_set_aside:,}"
         if run.rows_landed is not None
         else f"  read {run.rows_read:,}, set aside {run.rows_set_aside:,}",
     ]
     if run.rows_landed is not None:
         lines.append(
-            f"  inserted {run.rows_inserted:,}, changed {run.rows_changed:,}, unchanged {run.rows_unchanged:,}, deleted {run.rows_deleted:,}"
+            f"  inserted {run.rows_inserted:,}, changed {run.rows_changed:,}, "
+            f"unchanged {run.rows_unchanged:,}, deleted {run.rows_deleted:,}"
         )
     stable = {True: "yes", False: "no", None: "unknown: the account cannot see"}[run.source_stable]
     landed = {True: "yes", False: "no", None: "not yet"}[run.read_is_landed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -67,8 +68,8 @@ def run(settings: Settings, *, once: bool, scale: float) -> bool:
         asked, answer, status = _look_up(settings, enrolled.client_id, enrolled.secret.reveal(), example_lookup(made))
         checks += _lookup_checks(hub, answer, status)
         say("\nThe intake platform asks for a holder's licences 申办受理平台查询证照:")
-        print(json.dumps({"POST": "/api/v1/licences/lookup", "question": asked}, ensure_ascii=False, indent=2))
-        print(json.dumps({"status": status, "answer": answer}, ensure_ascii=False, indent=2))
+        write(json.dumps({"POST": "/api/v1/licences/lookup", "question": asked}, ensure_ascii=False, indent=2))
+        write(json.dumps({"status": status, "answer": answer}, ensure_ascii=False, indent=2))
         say("")
         for check in checks:
             say(f"  {'✓' if check.held else '✗'} {check.what}")
@@ -185,7 +186,9 @@ def print_table(rows: list[list[Any]]) -> None:
     """Print what was collected, set aside, landed and proved."""
     from rich.console import Console
 
-    Console().print(table(["resource", "mode", "read", "landed", "set aside", "proved", "equals source"], rows))
+    Console(width=None if sys.stdout.isatty() else 120).print(
+        table(["resource", "mode", "read", "landed", "set aside", "proved", "equals source"], rows)
+    )
 
 
 # Looking up -------------------------------------------------------------------------------------------------------------
@@ -232,6 +235,12 @@ def _lookup_checks(hub: Hub, answer: Any, status: int) -> list[Check]:
             held = False
         checks.append(Check("its receipt stands in the ledger", held))
     return checks
+
+
+def write(text: str) -> None:
+    """Print a part of the answer."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 @contextmanager

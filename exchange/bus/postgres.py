@@ -221,7 +221,7 @@ class PostgresBus:
             TransientError: a long transaction reads the messages; call it again later.
         """
         with self._connection("making and dropping days") as connection:
-            connection.execute("SET lock_timeout = '3s'")
+            connection.execute("SET lock_timeout = '300ms'")  # publishers wait as long as this one does
             try:
                 return turn_days(connection, now, keep_days=keep_days, ahead_days=ahead_days)
             finally:

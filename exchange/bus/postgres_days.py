@@ -12,10 +12,13 @@ from exchange.bus.api import Connection
 _DAYS: Final = """
     SELECT 'bus.' || c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'bus.message'::regclass"""
-_DROPPED: Final = """
-    UPDATE bus.partition p SET first = greatest(p.first, d.last + 1), bytes = greatest(0, p.bytes - d.bytes)
-    FROM (SELECT topic_id, partition, max("offset") AS last, sum(octet_length(value)) AS bytes FROM {} GROUP BY 1, 2) d
-    WHERE d.topic_id = p.topic_id AND d.partition = p.partition"""
+_HELD: Final = 'SELECT topic_id, partition, max("offset") + 1, sum(octet_length(value)) FROM {} GROUP BY 1, 2'
+_LOCK: Final = """
+    SELECT 1 FROM bus.partition p JOIN bus.topic t ON t.id = p.topic_id
+    ORDER BY t.name COLLATE "C", p.partition FOR UPDATE OF p"""
+_MOVE: Final = """
+    UPDATE bus.partition SET first = greatest(first, %s), bytes = greatest(0, bytes - %s)
+    WHERE topic_id = %s AND partition = %s"""
 _DEFAULT: Final = "bus.message_default"
 
 
@@ -60,11 +63,12 @@ def _make_day(connection: Connection, day: datetime) -> None:
 
 def _drop_day(connection: Connection, name: str) -> None:
     table = sql.Identifier(*name.split("."))
-    with connection.transaction():
-        # Rows first, then the table: the order in which publishers lock.
-        connection.execute("SELECT 1 FROM bus.partition ORDER BY topic_id, partition FOR UPDATE")
+    held = connection.execute(sql.SQL(_HELD).format(table)).fetchall()  # a day that is over takes no more
+    with connection.transaction(), connection.cursor() as cursor:
+        # Rows first, in the publishers' order, then the table: nobody waits for one that waits for us.
+        cursor.execute(_LOCK)
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
-        connection.execute(sql.SQL(_DROPPED).format(table))
+        cursor.executemany(_MOVE, [(first, size, topic, partition) for topic, partition, first, size in held])
         if name == _DEFAULT:
             connection.execute(sql.SQL("TRUNCATE {}").format(table))
         else:

@@ -1,4 +1,4 @@
-"""From sealed rows to messages: self-contained Arrow streams of about 512 KiB, rows of one partition only, sealed as a whole."""
+"""From sealed rows to messages: self-contained Arrow streams of about 512 KiB, of one partition, sealed as a whole."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from schemas.batch import ConformedBatch
 
 
 class Sample:
-    """Keeps at most ``limit`` rows: each row draws a number, and those below a threshold stay; it halves whenever they become too many.
+    """Keeps at most ``limit`` rows: each draws a number, those below a threshold stay, and it halves when they become too many.
 
     The same seed and the same batches give the same rows.
     """

@@ -1,4 +1,4 @@
-"""Does the store equal its source, as of now? Read the source again, recompute every hash on both sides, and name the keys that differ.
+"""Does the store equal its source, as of now? Read the source again, recompute every hash, and name the keys that differ.
 
 Both sides go into temporary tables as (key, row hash), so memory stays flat and the comparison is one join. A stored row whose
 content no longer gives its hash differs; a sealed part that does not open differs. "Equal" is over the source's rows as

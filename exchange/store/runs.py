@@ -122,7 +122,8 @@ def list_runs(connection: Connection, resource: str | None = None, limit: int = 
     """Return the newest runs first."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
-            f"SELECT {_COLUMNS} FROM exchange.run WHERE %s::text IS NULL OR resource = %s ORDER BY started_at DESC, id DESC LIMIT %s",
+            f"""SELECT {_COLUMNS} FROM exchange.run WHERE %s::text IS NULL OR resource = %s
+                ORDER BY started_at DESC, id DESC LIMIT %s""",
             [resource, resource, limit],
         ).fetchall()
 
@@ -130,7 +131,8 @@ def list_runs(connection: Connection, resource: str | None = None, limit: int = 
 def fail_run(connection: Connection, run: str, error: OneDoorError, now: datetime) -> None:
     """Close a run as failed, with the reason. What it had landed in its stage is dropped by the caller."""
     connection.execute(
-        "UPDATE exchange.run SET state = 'failed', ended_at = %s, error = %s WHERE id = %s AND state IN ('collecting', 'collected')",
+        """UPDATE exchange.run SET state = 'failed', ended_at = %s, error = %s
+           WHERE id = %s AND state IN ('collecting', 'collected')""",
         [now, Jsonb(error_json(error)), run],
     )
     connection.execute("DELETE FROM exchange.landed_message WHERE run = %s", [run])
@@ -146,14 +148,6 @@ def error_json(error: OneDoorError) -> dict[str, Any]:
         "remedy": error.remedy,
         "fault": str(error.fault),
     }
-
-
-def add_stage(connection: Connection, run: str, stage: Mapping[str, Any]) -> None:
-    """Append a stage, ``{name, rows, seconds, …}``, to a run's report."""
-    connection.execute(
-        "UPDATE exchange.run SET report = jsonb_set(report, '{stages}', coalesce(report->'stages', '[]'::jsonb) || %s::jsonb) WHERE id = %s",
-        [json.dumps([dict(stage)]), run],
-    )
 
 
 def set_waiting(connection: Connection, run: str, error: OneDoorError) -> None:

@@ -11,7 +11,7 @@ from exchange.store.database import Connection
 def hold(connection: Connection, duty: str, worker: str, lease_s: float) -> bool:
     """Take or keep a duty for ``lease_s`` real seconds; False where another living worker has it.
 
-    Leases count real time, also where the hub's clock is set or accelerated: a lease is about processes, not about the district.
+    Leases count real time, also where the hub's clock is set or accelerated: a lease is about processes, not the district.
     """
     now = datetime.fromtimestamp(time.time(), UTC)
     until = datetime.fromtimestamp(time.time() + lease_s, UTC)

@@ -43,7 +43,8 @@ def make_report(hub: Hub, run_id: str) -> dict[str, Any] | None:
         finally:
             connection.execute(
                 """UPDATE exchange.run SET report_state = %s,
-                     report = CASE WHEN %s::jsonb IS NULL THEN report ELSE jsonb_set(report, '{quality}', %s::jsonb) END WHERE id = %s""",
+                     report = CASE WHEN %s::jsonb IS NULL THEN report ELSE jsonb_set(report, '{quality}', %s::jsonb) END
+                   WHERE id = %s""",
                 [state, Jsonb(quality) if quality else None, Jsonb(quality) if quality else None, run_id],
             )
             connection.commit()

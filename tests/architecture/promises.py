@@ -1,6 +1,6 @@
-"""Holds ``docs/promises.toml`` against the tests: each named test must exist and run, and the page that people read is made of it.
+"""Holds ``docs/promises.toml`` against the tests: each named test must exist and run. The page for people is made of it.
 
-``python -m tests.architecture.promises`` checks and writes ``docs/reference/promises.md``; ``--check`` only checks, the page too.
+``python -m tests.architecture.promises`` checks and writes ``docs/reference/promises.md``; ``--check`` only checks.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def read(path: Path = SOURCE) -> list[Promise]:
 
 
 def problems(promises: Sequence[Promise], root: Path = ROOT) -> Iterator[str]:
-    """Yield what is wrong: an id twice, no test and no gap, a test that is not there or is marked skipped or expected to fail."""
+    """Yield what is wrong: an id twice, no test and no gap, a test that is not there or is marked not to count."""
     seen: set[str] = set()
     for promise in promises:
         if promise.id in seen:
