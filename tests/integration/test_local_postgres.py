@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+
 from schemas.clock import FakeClock
 
 
