@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -65,6 +66,15 @@ def cluster_at(folder: Path) -> postgres.Cluster:
     return cluster
 
 
+def working_in(folder: Path) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(folder):
+                found.append(process.pid)
+    return found
+
+
 def processes_of(home: Path) -> list[str]:
     found = []
     for process in psutil.process_iter(["cmdline", "environ", "status"]):
@@ -87,9 +97,7 @@ def test_a_server_killed_in_the_middle_starts_again_with_what_was_committed(fold
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: postgres.server_pid(cluster.data) is None)
     assert (cluster.data / "postmaster.pid").exists(), "a killed server leaves its pid file"
-    eventually(
-        lambda: not [p for p in psutil.Process().children(recursive=True) if "postgres" in p.name() and p.status() != "zombie"]
-    )
+    eventually(lambda: not working_in(cluster.data))  # its backends notice and end by themselves
     postgres.start(cluster)
     with psycopg.connect(cluster.url()) as connection:
         assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
