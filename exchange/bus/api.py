@@ -176,7 +176,8 @@ class Bus(Protocol):
         Raises:
             RejectedError: a value is larger than ``max_message_bytes`` (``bus.too_large``, nothing was appended), or there is
                 no such topic or partition (``bus.no_topic``).
-            TransientError: the bus is away; nothing, some or all may have been appended.
+            TransientError: the bus is away. Where the bus joins transactions, nothing or all was appended; elsewhere any of
+                them may have been, a later one without an earlier one too: publish them again, and know them by their ids.
 
         After an error the caller rolls the transaction of ``within`` back.
         """

@@ -107,7 +107,7 @@ class KafkaBus:
         self._reach()
         with told("starting a reader"):
             return KafkaConsumer(
-                **self._common(),
+                **(self._common() | settings),
                 auto_offset_reset="none",
                 enable_auto_commit=False,
                 isolation_level="read_committed",
@@ -117,12 +117,12 @@ class KafkaBus:
                 fetch_max_wait_ms=200,
                 max_poll_records=4096,
                 metrics_enabled=False,
-                **settings,
             )
 
-    def group_consumer(self, group: str) -> Any:
-        """Return a consumer of a group."""
+    def group_consumer(self, group: str, member: str) -> Any:
+        """Return a consumer of a group, which the broker calls by its member's name."""
         return self.consumer(
+            client_id=f"{self._client_id}-{member}",
             group_id=group,
             session_timeout_ms=self._lease_ms,
             heartbeat_interval_ms=max(200, min(1000, self._lease_ms // 5)),

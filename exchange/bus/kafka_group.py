@@ -88,7 +88,7 @@ def received_of(record: Any) -> Received:
 class Node(Protocol):
     """The bus that a member belongs to."""
 
-    def group_consumer(self, group: str) -> Any:
+    def group_consumer(self, group: str, member: str) -> Any:
         """Return a client that is a member of a group. Raises ``TransientError``."""
         ...
 
@@ -123,7 +123,7 @@ class KafkaSubscription:
         """Return what has come, in the order of each partition, waiting up to ``timeout_s`` when nothing has."""
         deadline = monotonic() + timeout_s
         if self._consumer is None:
-            self._consumer = self._bus.group_consumer(self._group)
+            self._consumer = self._bus.group_consumer(self._group, self._member)
             self._consumer.subscribe(topics=self._topics, listener=_Assigned(self))
             with told("joining a group"):
                 self._consumer.topics()  # a leader that knows no partitions yet would give out none
