@@ -47,6 +47,7 @@ DEFAULTS: Mapping[str, str] = {
     "work_mem": "16MB",
     "wal_buffers": "16MB",
     "max_wal_size": "4GB",
+    "min_wal_size": "1GB",
     "checkpoint_timeout": "15min",
     "max_slot_wal_keep_size": "2GB",
     "password_encryption": "scram-sha-256",
