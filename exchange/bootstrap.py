@@ -16,7 +16,7 @@ from connectors.registry import open_source
 from exchange import crash
 from exchange.bus.api import Bus
 from exchange.collect.samples import Samples
-from exchange.collect.spool import Spool
+from exchange.collect.spool import SAMPLES, Spool
 from exchange.settings import Settings
 from exchange.store.database import Connection, connect
 from exchange.trust.keyring import KeyRing
@@ -73,7 +73,7 @@ class Hub:
     @cached_property
     def samples(self) -> Samples:
         """Sealed samples that wait for their report."""
-        return Samples(self.settings.spool_dir / "samples")
+        return Samples(self.settings.spool_dir / SAMPLES)
 
     @cached_property
     def log(self) -> Any:

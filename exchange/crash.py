@@ -12,10 +12,12 @@ from typing import Final
 
 POINTS: Final = (
     "collect.before_spool",  # rows read, checked and sealed, nothing durable yet
+    "collect.in_transaction",  # its file is written or its messages are in the transaction, and nothing is committed
     "collect.after_spool",  # the chunk is durable and its state committed
     "collect.after_publish",  # its messages are on the bus; on Kafka its state does not say so yet
     "collect.before_manifest",  # all chunks are out, the end-of-run messages are not
     "collect.after_manifest",  # the run is collected, nobody was told
+    "land.before_transaction",  # messages polled, nothing written
     "land.in_transaction",  # rows and position written, not committed
     "land.after_commit",  # committed, the bus not told
     "close.in_transaction",  # the shadow is swapped or the stage merged, not committed

@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from exchange.collect.chunks import RawChunk, cut
 from exchange.collect.messages import Encoder, Origin, Total, end_messages
 from exchange.collect.sample import Sample
 from exchange.crash import reach
-from exchange.store import quarantine, runs
+from exchange.store import quarantine, runs, tables
 from exchange.store.database import Connection, translated
 from exchange.store.quarantine import SetAside, set_aside_of
 from exchange.store.runs import Run
@@ -28,7 +29,7 @@ from quality.checks import Checks, compile_checks
 from quality.gate import check, verdict
 from schemas.conform import conform
 from schemas.contract import DataContract
-from schemas.errors import Fault, OneDoorError, RejectedError, TransientError
+from schemas.errors import DefectError, Fault, OneDoorError, RejectedError, TransientError
 from schemas.ids import new_id
 from schemas.resource import data_topic
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 QUEUE: Final = 4
 FIRST_ROWS_PER_MESSAGE: Final = 8_000
+TRY_S: Final = 5.0
+"""Seconds that chunks only go to the spool after the broker took nothing: each try may wait for its time-out."""
+LOCK_S: Final = 1.0
+"""Seconds that a collection waits for one that was killed just now: its session ends a moment after its process."""
 
 Progress = Callable[[int, int], None]
 """Told after each chunk of rows read and rows set aside, so far."""
@@ -79,6 +84,7 @@ class Collector:
     sample: Sample
     progress: Progress | None
     stages: _Stages = field(default_factory=_Stages)
+    _try_at: float = 0.0
 
     def collect(self, source: Source, window: Window | None) -> None:
         """Read, check, seal and publish every chunk that is not durable yet, then say that the run is collected."""
@@ -86,8 +92,8 @@ class Collector:
         looks = self.run.mode == "full"  # a fingerprint reads the whole table, which a small incremental read is not worth
         before = source.state(self.contract) if looks else SourceState(None)
         if number is not None:
-            made = self._chunks(source, window, number, after)
-            self._make_durable(made)
+            with closing(self._chunks(source, window, number, after)) as made:
+                self._make_durable(made)
         stable = _stable(before.fingerprint, source.state(self.contract).fingerprint if looks else None, resumed=bool(number))
         self._finish(stable)
 
@@ -105,22 +111,25 @@ class Collector:
             return None, None
         return row[0] + 1, self._open_key(row[1])
 
-    def _chunks(self, source: Source, window: Window | None, number: int, after: tuple[Any, ...] | None) -> Iterator[_Made]:
+    def _chunks(
+        self, source: Source, window: Window | None, number: int, after: tuple[Any, ...] | None
+    ) -> Generator[_Made, None, None]:
         settings = self.hub.settings
         batches = _timed(source.read(self.contract, window=window, after=after), self.stages)
         rows_per_message = min(FIRST_ROWS_PER_MESSAGE, settings.message_rows)
         origin = Origin(self.run.id, self.run.attempt, self.run.mode, self.run.topic, settings.division, self.contract)
         began = self._seal_key(after)
         last: RawChunk | None = None
-        for chunk in _ahead(cut(self.contract, batches, settings.chunk_rows)):
-            last = chunk
-            encoder = Encoder(origin, number, self.hub.keys, self.hub.clock.now(), rows_per_message)
-            aside = self._fill(encoder, chunk)
-            rows_per_message = min(encoder.rows_per_message, settings.message_rows)
-            upto = self._seal_key(chunk.upto)
-            reach("collect.before_spool")
-            yield _Made(number, chunk.rows, encoder.messages, encoder.totals, aside, began, upto, chunk.as_of)
-            number, began = number + 1, upto
+        with closing(_ahead(cut(self.contract, batches, settings.chunk_rows))) as chunks:
+            for chunk in chunks:
+                last = chunk
+                encoder = Encoder(origin, number, self.hub.keys, self.hub.clock.now(), rows_per_message)
+                aside = self._fill(encoder, chunk)
+                rows_per_message = min(encoder.rows_per_message, settings.message_rows)
+                upto = self._seal_key(chunk.upto)
+                reach("collect.before_spool")
+                yield _Made(number, chunk.rows, encoder.messages, encoder.totals, aside, began, upto, chunk.as_of)
+                number, began = number + 1, upto
         if last is None or last.upto is not None:  # nothing was read: an empty chunk says that the read came to its end
             yield _Made(number, 0, [], {}, [], began, None, self.hub.clock.now())
 
@@ -186,7 +195,7 @@ class Collector:
         bus = self.hub.bus
         joins = bus.capabilities.joins_transaction
         if not joins:
-            self.hub.spool.write(self.run.id, made.number, made.messages)
+            self._spool(made.number, made.messages)
         with translated(), self.connection.transaction():
             aside = quarantine.add(
                 self.connection, self.contract, self.run.id, made.number, made.aside, self.hub.keys, self.hub.clock.now()
@@ -208,25 +217,39 @@ class Collector:
                     Jsonb({str(p): t.as_json() for p, t in made.totals.items()}),
                 ],
             )
-            self.connection.execute(
+            counted = self.connection.execute(
                 """UPDATE exchange.run SET rows_read = rows_read + %s, rows_set_aside = rows_set_aside + %s,
                      as_of_first = least(as_of_first, %s), as_of_last = greatest(as_of_last, %s) WHERE id = %s AND state = 'collecting'""",
                 [made.read, aside, made.as_of, made.as_of, self.run.id],
             )
+            if not counted.rowcount:
+                raise runs.closed_by(runs.get_run(self.connection, self.run.id))
             if joins and made.messages:
                 bus.publish(made.messages, within=self.connection)
+            reach("collect.in_transaction")
         reach("collect.after_spool")
-        if not joins:
-            publish_spooled(self.hub, self.connection, self.run.id)
+        if not joins and time.monotonic() >= self._try_at and not publish_spooled(self.hub, self.connection, self.run.id):
+            self._try_at = time.monotonic() + TRY_S
         self.run = replace(self.run, rows_read=self.run.rows_read + made.read, rows_set_aside=self.run.rows_set_aside + aside)
         if self.progress is not None:
             self.progress(self.run.rows_read, self.run.rows_set_aside)
+
+    def _spool(self, number: int, messages: list[Message]) -> None:
+        """Make messages durable on disk; a spool at its bound is emptied first, where the broker takes something again."""
+        try:
+            self.hub.spool.write(self.run.id, number, messages)
+        except TransientError as error:
+            if error.code != "spool.full" or not publish_spooled(self.hub, self.connection, self.run.id):
+                raise
+            self.hub.spool.write(self.run.id, number, messages)
 
     def _finish(self, stable: bool | None) -> None:
         hub = self.hub
         with translated():
             run = runs.get_run(self.connection, self.run.id)
             self.connection.commit()
+            if run.state != "collecting":
+                raise runs.closed_by(run)
             verdict(run.rows_read, run.rows_set_aside, self.contract.limits)
             reach("collect.before_manifest")
             totals: dict[int, Total] = {}
@@ -243,7 +266,7 @@ class Collector:
             messages = end_messages(origin, number, totals, hub.keys, now)
             joins = hub.bus.capabilities.joins_transaction
             if not joins:
-                hub.spool.write(run.id, number, messages)
+                self._spool(number, messages)
             seconds = self.stages
             stages = [
                 {"name": "read", "rows": run.rows_read, "seconds": round(seconds.read, 3)},
@@ -260,11 +283,13 @@ class Collector:
                            VALUES (%s, %s, %s, 'spooled', 0, 0, %s, %s, '{}')""",
                         [run.id, number, run.attempt, len(messages), now],
                     )
-                self.connection.execute(
+                collected = self.connection.execute(
                     """UPDATE exchange.run SET state = 'collected', collected_at = %s, source_stable = %s,
                          report = jsonb_set(report, '{stages}', %s::jsonb) WHERE id = %s AND state = 'collecting'""",
                     [now, stable, Jsonb(stages), run.id],
                 )
+                if not collected.rowcount:
+                    raise runs.closed_by(runs.get_run(self.connection, run.id))
                 if joins:
                     hub.bus.publish(messages, within=self.connection)
             reach("collect.after_manifest")
@@ -273,8 +298,12 @@ class Collector:
 
     def _keep_sample(self, run: Run, now: datetime) -> None:
         table = self.sample.table()
-        if table is not None:
+        if table is None:
+            return
+        try:
             self.hub.samples.keep(run.id, self.contract, table, self.sample.seen, self.hub.keys, now)
+        except TransientError as error:  # the report stands beside the path and holds nothing up
+            self.hub.log.warning("no sample is kept for the quality report", run=run.id, **runs.error_json(error))
 
     # Keys -------------------------------------------------------------------------------------------------------------
 
@@ -298,13 +327,21 @@ class Collector:
 
 
 def publish_spooled(hub: Hub, connection: Connection, run: str) -> bool:
-    """Publish a run's spooled chunks, in order; False where the broker is away and some wait. Only for a bus with a spool."""
+    """Publish a run's spooled chunks, in order; False where the broker is away and some wait. Only for a bus with a spool.
+
+    Raises:
+        DefectError: a spooled chunk is gone or altered; the run is closed as failed.
+    """
     rows = connection.execute(
         "SELECT chunk FROM exchange.chunk WHERE run = %s AND state = 'spooled' ORDER BY chunk", [run]
     ).fetchall()
     connection.commit()
     for (number,) in rows:
-        messages = hub.spool.read(run, number)
+        try:
+            messages = hub.spool.read(run, number)
+        except DefectError as error:
+            _fail(hub, connection, run, error)
+            raise
         try:
             hub.bus.publish(messages)
         except TransientError as error:
@@ -315,6 +352,15 @@ def publish_spooled(hub: Hub, connection: Connection, run: str) -> bool:
         connection.commit()
         hub.spool.remove(run, number)
     return True
+
+
+def _fail(hub: Hub, connection: Connection, run: str, error: OneDoorError) -> None:
+    """Close a run as failed and forget what was kept for it; what a worker lands of it at this moment goes with its sweep."""
+    connection.rollback()
+    with connection.transaction():
+        runs.fail_run(connection, run, error, hub.clock.now())
+        tables.drop_staging(connection, run)
+    hub.spool.clear(run)
 
 
 def collect(
@@ -342,10 +388,8 @@ def collect(
         DefectError: the same, and somebody must look.
     """
     contract = hub.registry.resource(name).contract
-    with hub.connect() as connection:
-        locked = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 1))", [f"collect/{name}"]).fetchone()
-        connection.commit()
-        if not (locked and locked[0]):
+    with translated(), hub.connect() as connection:
+        if not _lock(connection, name):
             raise TransientError(
                 f"{name} is being collected already",
                 code="collect.running",
@@ -368,21 +412,32 @@ def collect(
                     progress,
                 )
                 try:
-                    source.check(contract)
-                    collector.collect(source, window)
+                    with translated():
+                        source.check(contract)
+                        collector.collect(source, window)
                 except TransientError:
                     raise
                 except OneDoorError as error:
-                    connection.rollback()
-                    with translated(), connection.transaction():
-                        runs.fail_run(connection, run.id, error, hub.clock.now())
-                    hub.spool.clear(run.id)
+                    _fail(hub, connection, run.id, error)
                     raise
             elif not hub.bus.capabilities.joins_transaction:
                 publish_spooled(hub, connection, run.id)
             return run.id
         finally:
             source.close()
+
+
+def _lock(connection: Connection, name: str) -> bool:
+    """Take the lock that one collection of a resource holds; it lives as long as the connection."""
+    until = time.monotonic() + LOCK_S
+    while True:
+        row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 1))", [f"collect/{name}"]).fetchone()
+        connection.commit()
+        if row and row[0]:
+            return True
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.1)
 
 
 def _start(
@@ -409,8 +464,7 @@ def _start(
                 window = Window(found.cursor_after, found.cursor_bound, BoundKind(found.bound_kind or "declared"))
             return replace(found, attempt=found.attempt + 1), window
         reason = RejectedError("cut short, and begun again from the start", code="collect.superseded")
-        with connection.transaction():
-            runs.fail_run(connection, found.id, reason, now)
+        _fail(hub, connection, found.id, reason)
     cursor = _cursor_of(connection, contract, since)
     incremental = contract.cursor is not None and source.capabilities.incremental and not full and cursor is not None
     bounds = source.window(contract, cursor if incremental else None, now) if contract.cursor is not None else None
@@ -476,8 +530,11 @@ def _timed(batches: Iterator[Any], stages: _Stages) -> Iterator[Any]:
         yield batch
 
 
-def _ahead(chunks: Iterator[RawChunk]) -> Iterator[RawChunk]:
-    """Read in a thread of its own, a chunk ahead: the driver waits for the source without holding the interpreter."""
+def _ahead(chunks: Iterator[RawChunk]) -> Generator[RawChunk, None, None]:
+    """Read in a thread of its own, a chunk ahead: the driver waits for the source without holding the interpreter.
+
+    Closed, it returns once that thread has left the source alone: only then may the source be closed.
+    """
     ready: queue.Queue[RawChunk | BaseException | None] = queue.Queue(1)
     stop = threading.Event()
 

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from schemas.errors import DefectError, TransientError
 
 _MAGIC: Final = b"ODSPOOL1"
 _SUM: Final = 32
+SAMPLES: Final = "samples"
+"""A folder in the spool's that belongs to ``exchange.collect.samples``."""
 
 
 class Spool:
@@ -62,7 +65,8 @@ class Spool:
             temporary.rename(path)
             _fsync_folder(folder)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             raise TransientError(
                 f"the spool cannot be written: {error.strerror}",
                 code="spool.no_room",
@@ -97,6 +101,10 @@ class Spool:
     def clear(self, run: str) -> None:
         """Forget a run."""
         shutil.rmtree(self._folder / run, ignore_errors=True)
+
+    def runs(self) -> list[str]:
+        """Return the runs of which something is here."""
+        return sorted(folder.name for folder in self._folder.glob("*") if folder.is_dir() and folder.name != SAMPLES)
 
 
 def _parts(messages: Sequence[Message]) -> list[bytes]:

@@ -81,10 +81,10 @@ def close_run(
         connection.execute("SET LOCAL lock_timeout = '5s'")
         connection.execute("SET LOCAL maintenance_work_mem = '128MB'")
         connection.execute("SET LOCAL work_mem = '64MB'")
-        connection.execute("SELECT 1 FROM exchange.run WHERE id = %s FOR UPDATE", [run_id])
+        held = connection.execute("SELECT state FROM exchange.run WHERE id = %s FOR UPDATE SKIP LOCKED", [run_id]).fetchone()
+        if held is None or held[0] != "collected":
+            return False  # closed, or another worker is closing it
         run = get_run(connection, run_id)
-        if run.state != "collected":
-            return False
         _prove(connection, run)
         tables.create_staging(connection, contract, run.id)
         keyed, found = _apply_set_rules(connection, contract, run, keys, now)

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Final
 
 import pgpq
+import psycopg
 import pyarrow as pa
 from psycopg import sql
 from psycopg.types.json import Jsonb
@@ -30,6 +31,9 @@ from schemas.resource import dead_letter_topic
 CONSUMER: Final = "store"
 MAX_BYTES: Final = 8 << 20
 """Bytes of messages that one landing transaction takes."""
+
+HELD_S: Final = 5
+"""Seconds that a member waits for another's landing transaction to end before it has it ended."""
 
 
 class FencedError(DefectError):
@@ -63,8 +67,16 @@ class Lander:
     _contracts: dict[tuple[str, str], DataContract] = field(default_factory=dict)
 
     def step(self, subscription: Subscription, timeout_s: float) -> int:
-        """Land what has come, waiting up to ``timeout_s``, and return the number of messages."""
+        """Land what has come, waiting up to ``timeout_s``, and return the number of messages.
+
+        Raises:
+            TransientError: the bus or the database is away, or another member held the position in an open transaction, which
+                was ended: subscribe again.
+            OneDoorError: the partition that it names cannot be landed.
+        """
         received = subscription.poll(timeout_s, MAX_BYTES)
+        if received:
+            reach("land.before_transaction")
         for place, group in groupby(received, key=lambda m: m.place):
             messages = list(group)
             try:
@@ -79,10 +91,21 @@ class Lander:
         return len(received)
 
     def _land(self, place: TopicPartition, messages: Sequence[Received]) -> list[str]:
+        with translated():
+            try:
+                return self._land_in_one(place, messages)
+            except psycopg.errors.LockNotAvailable:
+                positions.free(self.connection, CONSUMER, place.topic, place.partition)
+                self.connection.commit()
+                raise
+
+    def _land_in_one(self, place: TopicPartition, messages: Sequence[Received]) -> list[str]:
+        """Land messages of a partition in one transaction, and return the runs whose end-of-run message was among them."""
         finished: list[str] = []
         letters: list[Message] = []
-        with translated(), self.connection.transaction():
-            moved = positions.advance(
+        with self.connection.transaction():
+            self.connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{HELD_S}s"])
+            moved = positions.advance(  # holds the position's row: who comes later waits here, and then is fenced
                 self.connection, CONSUMER, place.topic, place.partition, expected=messages[0].offset, to=messages[-1].offset + 1
             )
             if not moved:

@@ -45,6 +45,20 @@ def advance(connection: Connection, consumer: str, topic: str, partition: int, *
     return cursor.rowcount == 1
 
 
+def free(connection: Connection, consumer: str, topic: str, partition: int) -> int:
+    """End the sessions whose open transactions hold a position's row, and return how many there were.
+
+    For a member that got the partition and waited for the row in vain: who holds it is frozen or lost, perhaps in the middle
+    of a COPY, which no timeout of the server ends. Its transaction is rolled back, and it starts again.
+    """
+    return connection.execute(
+        """SELECT pg_terminate_backend(l.pid) FROM exchange.position p
+           JOIN pg_locks l ON l.locktype = 'transactionid' AND l.granted AND l.transactionid = p.xmax
+           WHERE p.consumer = %s AND p.topic = %s AND p.partition = %s AND l.pid <> pg_backend_pid()""",
+        [consumer, topic, partition],
+    ).rowcount
+
+
 def move(connection: Connection, consumer: str, topic: Topic, partition: int, to: int) -> int | None:
     """Set a position to an offset of the topic as it is now, for a replay; return the one before, None where there was none.
 

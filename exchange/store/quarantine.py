@@ -35,11 +35,21 @@ class SetAside:
 def set_aside_of(rejects: Rejects, contract: DataContract) -> list[SetAside]:
     """Return the rows that a step set aside, their columns named as in the contract."""
     names = [f.name for f in contract.fields]
-    rows = rejects.rows.rename_columns(names).to_pylist() if rejects.count else []
+    columns = [_values(column) for column in rejects.rows.columns] if rejects.count else []
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
     findings: list[list[Mapping[str, str | None]]] = [[] for _ in rows]
     for finding in rejects.findings:
         findings[finding.row].append({"field": finding.field, "rule": finding.rule, "reason": finding.reason})
     return [SetAside(row, found) for row, found in zip(rows, findings, strict=True)]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Return a column's values; as text where Python has no such value, as for a date after the year 9999."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):
+        values = column.cast(pa.string()).to_pylist()
+    return values
 
 
 def add(
@@ -91,7 +101,7 @@ def row_key(contract: DataContract, row: Mapping[str, Any], keys: KeyRing) -> st
     text = SEPARATOR.join(parts)
     if any(f.personal for f in contract.key):
         return keys.pseudonym(f"{contract.name}{SEPARATOR}{text}")
-    return text.replace(SEPARATOR, "/") if parts else None
+    return text.replace(SEPARATOR, "/").replace("\0", "\ufffd") if parts else None  # PostgreSQL's text holds no NUL
 
 
 def listed(
@@ -147,4 +157,4 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, pa.Scalar):
         return _plain(value.as_py())
-    return value
+    return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)

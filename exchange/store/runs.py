@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from exchange.store.database import Connection
-from schemas.errors import Fault, OneDoorError, RejectedError
+from schemas.errors import DefectError, Fault, OneDoorError, RejectedError
 
 OPEN = ("collecting", "collected")
 
@@ -136,6 +136,17 @@ def fail_run(connection: Connection, run: str, error: OneDoorError, now: datetim
         [now, Jsonb(error_json(error)), run],
     )
     connection.execute("DELETE FROM exchange.landed_message WHERE run = %s", [run])
+
+
+def closed_by(run: Run) -> OneDoorError:
+    """Return the error that a run was closed with, for whoever was still at work on it."""
+    found = run.error or {}
+    return DefectError(
+        found.get("message") or "the run was closed while it was being collected",
+        code=found.get("code") or "run.closed",
+        where=found.get("where") or f"run {run.id}",
+        remedy=found.get("remedy") or "collect again",
+    )
 
 
 def error_json(error: OneDoorError) -> dict[str, Any]:

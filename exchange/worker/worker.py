@@ -23,6 +23,7 @@ from exchange.store.positions import positions
 from exchange.store.runs import Run
 from exchange.worker.duties import hold
 from exchange.worker.outbox import publish_outbox, run_event
+from exchange.worker.sweep import sweep
 from schemas.contract import DataContract
 from schemas.errors import OneDoorError, TransientError
 from schemas.resource import data_topic
@@ -196,6 +197,7 @@ class Worker:
                 ),
                 ("outbox", 1.0, lambda: publish_outbox(hub)),
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
+                ("sweep", 5.0, lambda: sweep(hub, connection)),
                 ("bus", 600.0, lambda: hub.maintain_bus()),
             ]
             while not self.stopping.wait(0.2):
