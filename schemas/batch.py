@@ -95,3 +95,5 @@ class ReleasedRows:
     contract: DataContract
     grant: str
     rows: Sequence[Mapping[str, object]]
+    positions: Sequence[int] = ()
+    """For each row, where it stood among the stored rows: a row filter lets some through only."""

@@ -172,10 +172,9 @@ def _hub_template(pg_cluster: embedded.Cluster) -> tuple[str, str]:
         return "hub_template", json.loads(state.read_text())["password"]
 
 
-@pytest.fixture
-def hub_db(pg_cluster: embedded.Cluster, _hub_template: tuple[str, str]) -> Iterator[str]:
-    """The owner's URL of a fresh, migrated hub database."""
-    template, password = _hub_template
+@contextmanager
+def _hub_database(pg_cluster: embedded.Cluster, hub_template: tuple[str, str]) -> Iterator[str]:
+    template, password = hub_template
     name = f"t_{secrets.token_hex(6)}"
     with _once("hub"), psycopg.connect(pg_cluster.url(), autocommit=True) as connection:
         connection.execute(
@@ -185,6 +184,28 @@ def hub_db(pg_cluster: embedded.Cluster, _hub_template: tuple[str, str]) -> Iter
         )
     yield pg_cluster.url(name, user=_OWNER, password=password)
     _drop_database(pg_cluster, name, role=False)
+
+
+@pytest.fixture
+def hub_db(pg_cluster: embedded.Cluster, _hub_template: tuple[str, str]) -> Iterator[str]:
+    """The owner's URL of a fresh, migrated hub database."""
+    with _hub_database(pg_cluster, _hub_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_hub_db(pg_cluster: embedded.Cluster, _hub_template: tuple[str, str]) -> Iterator[str]:
+    """The same, one for all tests of a module."""
+    with _hub_database(pg_cluster, _hub_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_source_db(pg_cluster: embedded.Cluster) -> Iterator[str]:
+    """The owner's URL of an empty database of a department, one for all tests of a module."""
+    name, url = _make_database(pg_cluster)
+    yield url
+    _drop_database(pg_cluster, name)
 
 
 @pytest.fixture

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -21,6 +22,7 @@ from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
 from exchange.api.services import Services
+from exchange.bootstrap import Hub, open_hub
 from exchange.licences.lookup import LookupAnswer, LookupRequest
 from exchange.settings import Settings, load_settings
 from exchange.trust.record import LedgerRecord
@@ -36,9 +38,9 @@ Ask for a token with a client's id and secret, then look licences up while a cas
 bodies only. Errors are RFC 9457 problem documents with a stable `code`."""
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the app, wired to the hub of a data folder when it starts."""
-    services = Services(settings or load_settings())
+def create_app(settings: Settings | None = None, *, opened: Callable[[Settings], Hub] = open_hub) -> FastAPI:
+    """Return the app, wired to the hub of a data folder when it starts. ``app.state.services`` is what it works with."""
+    services = Services(settings or load_settings(), opened)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -48,10 +50,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             await services.close()
 
-    app = FastAPIOffline(title="OneDoor 一门", version=VERSION, description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app = FastAPIOffline(
+        title="OneDoor 一门",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
     app.add_middleware(LookupRoute, services=services)
     app.add_exception_handler(OneDoorError, _told)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
     _health_routes(app, services)
     _metrics_route(app, services)
@@ -64,7 +75,7 @@ def _token_route(app: FastAPI, services: Services) -> None:
         "/api/v1/token",
         tags=["token"],
         summary="Get an access token",
-        responses=_problems(400, 401, 503),
+        responses=_problems(400, 401, 413, 415, 503) | {200: {"description": "The token.", "content": _TOKEN}},
         openapi_extra=_TOKEN_BODY,
     )
     async def token(request: Request) -> Response:
@@ -76,7 +87,7 @@ def _token_route(app: FastAPI, services: Services) -> None:
             made = issue(principal, services.hub.keys, services.clock.now(), services.settings.token_ttl_s)
         except DeniedError as error:
             TOKENS.labels(outcome="refused").inc()
-            await services.ledger.append(LedgerRecord(kind="token.issue", outcome="refused", reason=error.code))
+            await services.lookup.refusals.record(_refused_token(client_id, services, error))
             raise DeniedError(
                 "the client is unknown, or its secret is wrong", code="client.refused", fault=Fault.CLIENT
             ) from None
@@ -94,7 +105,22 @@ def _token_route(app: FastAPI, services: Services) -> None:
         return Response(msgspec.json.encode(body), media_type="application/json", headers={"cache-control": "no-store"})
 
 
+def _refused_token(client_id: str, services: Services, error: DeniedError) -> LedgerRecord:
+    """Name the client only where there is one: anything else is what a stranger wrote."""
+    named = next((p for p in services.view.known.principals.values() if client_id and p.client_id == client_id), None)
+    return LedgerRecord(
+        kind="token.issue",
+        outcome="refused",
+        reason=error.code,
+        principal=named.id if named else None,
+        department=named.department if named else None,
+        system=named.system if named else None,
+    )
+
+
 async def _credentials(request: Request) -> tuple[str, Secret[str]]:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise RejectedError("the body must be application/x-www-form-urlencoded", code="request.media_type", fault=Fault.CLIENT)
     body = b""
     async for part in request.stream():
         body += part
@@ -172,7 +198,15 @@ async def _told(_: Request, error: Exception) -> Response:
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "request.path", 405: "request.method"}.get(error.status_code, "request.refused")
-    return _answer(error.status_code, problem(error.status_code, code, "there is nothing here that answers this; see /docs"))
+    answer = _answer(error.status_code, problem(error.status_code, code, "there is nothing here that answers this; see /docs"))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    where = "; ".join(sorted({".".join(str(part) for part in fault["loc"]) for fault in error.errors()}))
+    return _answer(400, problem(400, "request.body", "the request is wrong; see /docs", where=where))
 
 
 # Reference --------------------------------------------------------------------------------------------------------------
@@ -196,8 +230,21 @@ _WHEN: Final = {
     401: "No token, or one that is not good (any more).",
     403: "There is no ground for this look-up; the same words whatever was wrong.",
     413: "The body is too large.",
-    415: "The body is not JSON.",
+    415: "The body is of another media type.",
     503: "The registry, the store or the ledger is away; nothing was answered.",
+}
+_TOKEN: Final = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["access_token", "token_type", "expires_in"],
+            "properties": {
+                "access_token": {"type": "string"},
+                "token_type": {"const": "Bearer"},
+                "expires_in": {"type": "integer", "description": "seconds"},
+            },
+        }
+    }
 }
 _TOKEN_BODY: Final = {
     "requestBody": {
@@ -238,8 +285,8 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         "post": {
             "tags": ["licences"],
             "summary": "Look up a holder's licences for a case",
-            "description": "Which licences of the holder do the item's materials accept? The case must be known to the hub, open, of that "
-            "item and of that holder. Recorded before it is answered; the receipt says where.",
+            "description": "Which licences of the holder do the item's materials accept? The case must be known to the hub, "
+            "open, of that item and of that holder. Recorded before it is answered; the receipt says where.",
             "operationId": "lookup_licences",
             "security": [{"client": []}],
             "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},

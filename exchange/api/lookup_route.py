@@ -25,6 +25,8 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 _JSON: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 _decode: Final = msgspec.json.Decoder(LookupRequest).decode
 _encode: Final = msgspec.json.Encoder().encode
+_FIELDS: Final = ", ".join(LookupRequest.__struct_fields__)
+_ANSWERED: Final = LOOKUPS.labels(outcome="answered")
 
 
 class LookupRoute:
@@ -41,15 +43,26 @@ class LookupRoute:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        started = False
+
+        async def noted(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            if scope["path"] == PATH and scope["method"] == "POST":
-                await self._look_up(scope, receive, send)
+            if scope["path"] != PATH:
+                await self._app(scope, receive, noted)
+            elif scope["method"] == "POST":
+                await self._look_up(scope, receive, noted)
             else:
-                await self._app(scope, receive, send)
+                document = problem(405, "request.method", "only POST is answered here; see /docs")
+                await _send(noted, 405, [*headers_of(405), (b"allow", b"POST")], encoded(document))
         except Exception as error:  # noqa: BLE001 - the process boundary
             self._services.log.critical("a request met a defect", error=type(error).__name__, at=place(error))
-            document = problem(500, "hub.defect", "something that must not happen has happened; it is in the hub's log")
-            await _send(send, 500, headers_of(500), encoded(document))
+            if not started:
+                document = problem(500, "hub.defect", "something that must not happen has happened; it is in the hub's log")
+                await _send(send, 500, headers_of(500), encoded(document))
 
     async def _look_up(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -62,7 +75,7 @@ class LookupRoute:
             LOOKUPS.labels(outcome=error.code).inc()
             await _send(send, status, headers_of(status), encoded(problem_of(error)))
             return
-        LOOKUPS.labels(outcome="answered").inc()
+        _ANSWERED.inc()
         LOOKUP_SECONDS.observe(time.perf_counter() - began)
         await _send(send, 200, list(_JSON), _encode(answer))
 
@@ -81,11 +94,17 @@ class LookupRoute:
             ask = _decode(await _body(receive, headers))
         except msgspec.ValidationError as error:
             raise RejectedError(
-                f"the body is wrong: {error}", code="request.body", remedy="see /docs", fault=Fault.CLIENT
+                f"the body is wrong: {_told(error)}", code="request.body", remedy="see /docs", fault=Fault.CLIENT
             ) from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise RejectedError("the body is not JSON", code="request.json", remedy="see /docs", fault=Fault.CLIENT) from None
         return await services.lookup.answer(principal, ask)
+
+
+def _told(error: msgspec.ValidationError) -> str:
+    """Say what is wrong without a word of what was sent: the name of an unknown field may be anything."""
+    text = str(error)
+    return f"it has a field that is not one of {_FIELDS}" if "unknown field" in text else text
 
 
 async def _body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:

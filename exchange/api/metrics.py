@@ -11,5 +11,4 @@ LOOKUP_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5),
 )
 TOKENS = Counter("onedoor_tokens", "Access tokens by outcome.", ["outcome"])
-BACKLOG = Gauge("onedoor_backlog_messages", "Messages of a topic that the store has not landed.", ["topic"])
 RUNS = Gauge("onedoor_runs", "Runs by state.", ["state"])

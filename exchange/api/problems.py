@@ -24,15 +24,14 @@ _TITLES: Final = {
 _BY_KIND: Final = {"transient": 503, "rejected": 400, "denied": 403, "defect": 500}
 
 
+_BY_CODE: Final = {"client.refused": 401, "request.too_large": 413, "request.media_type": 415}
+
+
 def status_of(error: OneDoorError) -> int:
     """Return the HTTP status of an error."""
-    if error.code.startswith("token.") or error.code == "client.refused":
+    if error.code.startswith("token."):
         return 401
-    if error.code == "request.too_large":
-        return 413
-    if error.code == "request.media_type":
-        return 415
-    return _BY_KIND[error.kind]
+    return _BY_CODE.get(error.code) or _BY_KIND[error.kind]
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
 
 
 def problem_of(error: OneDoorError) -> dict[str, Any]:
-    """Return the problem document of an error. What only the operator may see (where in the hub) is left out of the hub's own."""
+    """Return the problem document of an error; of the hub's own it leaves out the place, which is for the operator only."""
     where = error.where if error.fault == "client" else None
     remedy = error.remedy if error.fault == "client" else None
     return problem(status_of(error), error.code, error.message, where=where, remedy=remedy, fault=str(error.fault))

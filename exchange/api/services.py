@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from exchange.bootstrap import Hub, open_hub
-from exchange.licences.grouped import GroupedReader
+from exchange.licences.grouped import GroupedReader, probe
 from exchange.licences.lookup import Lookup
 from exchange.licences.view import RegistryView
 from exchange.settings import Settings
@@ -29,15 +29,17 @@ class Services:
     """Opened by ``open``; one set for each process."""
 
     settings: Settings
+    opened: Callable[[Settings], Hub] = open_hub
 
     async def open(self) -> None:
         """Wire and start everything. A database that is away does not stop the start: the API says 503 until it is back."""
         url = self.settings.api_database_url or self.settings.database_url
-        self.hub: Hub = open_hub(self.settings.model_copy(update={"database_url": url}))
+        self.hub: Hub = self.opened(self.settings.model_copy(update={"database_url": url}))
         self.log: Any = self.hub.log
         self.clock: Clock = self.hub.clock
         keys = self.hub.keys
         incarnation = new_id("api-", self.clock.now())
+        self._url = url
         self.view = RegistryView(url, self.hub.registry, self.log)
         self.reader = GroupedReader(url)
         self.ledger = await AsyncLedger.open(url, keys, self.clock, incarnation)
@@ -45,7 +47,6 @@ class Services:
         self.verifier = TokenVerifier.of(keys, self.view.current)
         self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
         self.view.start()
-        self.reader.start()
         self._sums = asyncio.create_task(self._sum_up(), name="refusals")
 
     async def close(self) -> None:
@@ -66,7 +67,7 @@ class Services:
         checks = {
             "registry": self._registry(),
             "store": self.reader.check(),
-            "ledger": self.ledger.check(),
+            "ledger": self._ledger(),
             "worker": self._worker(),
         }
         found = await asyncio.gather(*checks.values(), return_exceptions=True)
@@ -77,6 +78,13 @@ class Services:
 
     async def _registry(self) -> None:
         self.view.refuse_if_stale()
+
+    async def _ledger(self) -> None:
+        await self.ledger.check()
+        failure = TransientError(
+            "the ledger cannot be written to", code="ledger.away", where="trust.ledger", remedy="see onedoor doctor"
+        )
+        await probe(self._url, "SELECT has_table_privilege('trust.ledger', 'INSERT')", 2.0, failure)
 
     async def _worker(self) -> None:
         def look() -> bool:
@@ -95,6 +103,6 @@ class Services:
         while True:
             await asyncio.sleep(5.0)
             try:
-                await self.lookup.refusals.flush(time.monotonic())
+                await self.lookup.refusals.flush(ended_only=True)
             except TransientError as error:
                 self.log.warning("sums of refusals wait", code=error.code)

@@ -6,15 +6,17 @@ before the licences are asked, so that the refusal shows nothing about them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 
-from exchange.licences.grouped import GroupedReader
+from exchange.licences.grouped import ChangedError, GroupedReader, Row
 from exchange.licences.refusals import Refusals
-from exchange.licences.view import RegistryView
+from exchange.licences.view import LicenceTable, RegistryView
 from exchange.trust.grant import Allowed, Ask, CaseAsk, Principal, Reason, Refused, authorise, ground
 from exchange.trust.keyring import KeyRing
 from exchange.trust.ledger import AsyncLedger
@@ -24,13 +26,15 @@ from exchange.trust.release import release
 from schemas.batch import StoredRows
 from schemas.clock import CHINA, Clock
 from schemas.codes import CODES
-from schemas.contract import DataContract
+from schemas.contract import LicenceRole
 from schemas.errors import DeniedError, Fault, RejectedError
-from schemas.landed import key_columns, lookup_column
 
 VALID_STATES: Final = frozenset({"01"})
 HOLDER_CODES: Final = {"111": "citizen_id", "001": "credit_code"}
 
+_TRIES: Final = 3
+_DIGITS: Final = re.compile(r"[0-9]{8}")
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$"
 _Code = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z._:-]+$")]
 
 
@@ -43,10 +47,15 @@ class LookupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             pattern=r"^[0-9]{3}$", description="kind of the holder's number: 111 citizen id, 001 unified social credit code"
         ),
     ]
-    holder_number: Annotated[str, msgspec.Meta(min_length=1, max_length=50, description="the holder's number")]
+    holder_number: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=50, pattern=_PRINTABLE, description="the holder's number")
+    ]
     item_code: Annotated[_Code, msgspec.Meta(description="implementation code of the service item")]
     case_number: Annotated[_Code, msgspec.Meta(description="case number 申办流水号")]
-    operator: Annotated[str, msgspec.Meta(min_length=1, max_length=64, description="account of the officer who works the case")]
+    operator: Annotated[
+        str,
+        msgspec.Meta(min_length=1, max_length=64, pattern=_PRINTABLE, description="account of the officer who works the case"),
+    ]
     purpose: Annotated[_Code, msgspec.Meta(description="purpose that the grant names")]
 
     def __repr__(self) -> str:
@@ -63,7 +72,7 @@ class Licence(msgspec.Struct, frozen=True, omit_defaults=False):
     valid_to: date | None
     valid: bool
     trust_level: str | None
-    fields: dict[str, Any]
+    fields: Mapping[str, Any]
 
 
 class ReceiptOut(msgspec.Struct, frozen=True):
@@ -93,6 +102,7 @@ class Lookup:
         self._ledger = ledger
         self._keys = keys
         self._clock = clock
+        self._keys_at_hand: set[str] = set()
         self.refusals = Refusals(ledger)
 
     async def answer(self, principal: Principal, ask: LookupRequest) -> LookupAnswer:
@@ -103,119 +113,166 @@ class Lookup:
             DeniedError: there is no ground (``lookup.refused``), always the same words.
             TransientError: the registry, the store or the ledger is away: nothing is answered.
         """
-        _check_number(ask)
-        self._view.refuse_if_stale()
-        known = self._view.known
-        now = self._clock.now()
-        allowed: list[tuple[DataContract, Allowed]] = []
+        number = _checked_number(ask)
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._answer(principal, ask, number)
+            except ChangedError:
+                await self._view.refresh()
+        return await self._answer(principal, ask, number)
+
+    async def _answer(self, principal: Principal, ask: LookupRequest, number: str) -> LookupAnswer:
+        view = self._view
+        view.refuse_if_stale()
+        known, tables, now = view.known, view.licences, self._clock.now()
+        allowed: list[tuple[str, Allowed]] = []
         reasons: list[Reason] = []
-        for contract in known.licences:
-            decided = authorise(Ask(principal, contract.name, ask.purpose, ask.item_code), grants=known.grants, now=now)
+        for name in known.licences:
+            decided = authorise(Ask(principal, name, ask.purpose, ask.item_code), grants=known.grants, now=now)
             if isinstance(decided, Allowed):
-                allowed.append((contract, decided))
+                allowed.append((name, decided))
             else:
                 reasons += decided.reasons
         if not allowed:
-            raise await self._refuse(principal, ask, reasons or [Reason.RESOURCE])
-        against = await self._ground(ask, known.cases)
+            raise await self._refuse(principal, ask, number, known.licences, reasons or [Reason.RESOURCE])
+        against = await self._ground(ask, number)
         if against is not None:
-            raise await self._refuse(principal, ask, against.reasons)
+            raise await self._refuse(principal, ask, number, [name for name, _ in allowed], against.reasons)
         accepted = known.accepted.get(ask.item_code, frozenset())
+        today = now.astimezone(CHINA).date()
         licences: list[Licence] = []
-        rows: list[str] = []
-        instants: list[datetime | None] = []
-        for contract, decided in allowed:
-            instants.append(self._view.as_of.get(contract.name))
-            found = await self._licences(contract, ask, accepted)
-            released = release(StoredRows(contract, found), decided.grant, now, self._keys)
-            for row, fields in zip(found, released.rows, strict=True):
-                licences.append(_licence(contract, row, dict(fields), now.astimezone(CHINA).date()))
-                rows.append(self._row_name(contract, row))
-        receipt = await self._ledger.append(self._record(principal, ask, "allowed", grant=allowed[0][1].grant.id, rows=rows))
-        as_of = None if None in instants else min(i for i in instants if i is not None)
-        return LookupAnswer(ask.case_number, ask.item_code, as_of, licences, _receipt(receipt))
+        names: list[str] = []
+        as_of: datetime | None = None
+        landed = True
+        for name, decided in allowed:
+            table = tables.get(name)
+            if table is None or table.as_of is None:
+                landed = False
+                continue
+            as_of = table.as_of if as_of is None else min(as_of, table.as_of)
+            found = await self._licences(table, ask, number, accepted)
+            if not found:
+                continue
+            await self._fetch_keys(table, found)
+            released = release(StoredRows(table.contract, found), decided.grant, now, self._keys)
+            for position, fields in zip(released.positions, released.rows, strict=True):
+                licences.append(_licence(table, found[position], fields, today))
+                names.append(_row_name(table, found[position]))
+        record = self._record(
+            principal,
+            ask,
+            number,
+            outcome="allowed",
+            resource=",".join(name for name, _ in allowed),
+            grant=",".join(dict.fromkeys(decided.grant.id for _, decided in allowed)),
+            item=ask.item_code,
+            case=ask.case_number,
+            purpose=ask.purpose,
+            rows=names,
+        )
+        receipt = await self._ledger.append(record)
+        return LookupAnswer(ask.case_number, ask.item_code, as_of if landed else None, licences, _receipt(receipt))
 
-    async def _ground(self, ask: LookupRequest, contracts: Sequence[DataContract]) -> Refused | None:
+    async def _ground(self, ask: LookupRequest, number: str) -> Refused | None:
         """Ask every case resource; the case must be known to one of them and stand in it as the look-up says."""
         refused = Refused((Reason.CASE_UNKNOWN,))
-        for contract in contracts:
-            role = contract.case_role
-            if role is None:
-                continue
-            of = contract.field(role.holder_number)
-            holder: bytes | str = (
-                self._keys.lookup_hash(contract.name, of.name, ask.holder_number) if of.personal else ask.holder_number
-            )
-            found = await self._reader.rows(contract.name, role.case_number, ask.case_number)
-            for row in found:
-                against = ground(dict(row), CaseAsk(ask.case_number, ask.item_code, holder, ask.holder_type), contract)
+        for table in self._view.cases:
+            of = table.holder
+            holder = self._keys.lookup_hash(table.contract.name, of.name, number) if of.personal else number
+            asked = CaseAsk(ask.case_number, ask.item_code, holder, ask.holder_type)
+            for row in await self._reader.rows(table.place, ask.case_number):
+                against = ground(row, asked, table.contract)
                 if against is None:
                     return None
                 refused = against
         return refused
 
-    async def _licences(self, contract: DataContract, ask: LookupRequest, accepted: frozenset[str]) -> list[dict[str, Any]]:
-        role = contract.licence_role
-        if role is None or not accepted:
+    async def _licences(self, table: LicenceTable, ask: LookupRequest, number: str, accepted: frozenset[str]) -> list[Row]:
+        if not accepted:
             return []
-        of = contract.field(role.holder_number)
-        column = lookup_column(of) if of.personal else of.name
-        key = self._keys.lookup_hash(contract.name, of.name, ask.holder_number) if of.personal else ask.holder_number
-        found = await self._reader.rows(contract.name, column, key)
-        rows = [dict(row) for row in found if row[role.licence_type] in accepted and row[role.holder_type] == ask.holder_type]
-        return sorted(rows, key=lambda row: (row[role.licence_type], str(row[role.valid_from])))
+        of, role = table.holder, table.role
+        key = self._keys.lookup_hash(table.contract.name, of.name, number) if of.personal else number
+        found = await self._reader.rows(table.place, key)
+        rows = [row for row in found if row[role.licence_type] in accepted and row[role.holder_type] == ask.holder_type]
+        if len(rows) > 1:
+            rows.sort(key=lambda row: (row[role.licence_type], str(row[role.valid_from]), _row_name(table, row)))
+        return rows
 
-    async def _refuse(self, principal: Principal, ask: LookupRequest, reasons: Sequence[Reason]) -> DeniedError:
-        reason = ",".join(sorted(set(reasons)))
-        await self.refusals.record(self._record(principal, ask, "refused", reason=reason))
+    async def _fetch_keys(self, table: LicenceTable, rows: Sequence[Row]) -> None:
+        """Have the data keys at hand: fetching one asks the database, which must not hold up the loop."""
+        if not table.contract.personal:
+            return
+        for key_id in {row["_key_id"] for row in rows} - self._keys_at_hand:
+            if isinstance(key_id, str):
+                await asyncio.to_thread(self._keys.data_key_by_id, key_id)
+                self._keys_at_hand.add(key_id)
+
+    async def _refuse(
+        self, principal: Principal, ask: LookupRequest, number: str, resources: Sequence[str], reasons: Sequence[Reason]
+    ) -> DeniedError:
+        record = self._record(
+            principal,
+            ask,
+            number,
+            outcome="refused",
+            resource=",".join(resources),
+            item=self._unnamed(ask.item_code, number),
+            case=self._unnamed(ask.case_number, number),
+            purpose=self._unnamed(ask.purpose, number),
+            reason=",".join(sorted(set(reasons))),
+        )
+        await self.refusals.record(record)
         return DeniedError("there is no ground for this look-up", code="lookup.refused", fault=Fault.CLIENT)
 
-    def _record(self, principal: Principal, ask: LookupRequest, outcome: str, **more: Any) -> LedgerRecord:
+    def _record(self, principal: Principal, ask: LookupRequest, number: str, **more: Any) -> LedgerRecord:
         return LedgerRecord(
             kind="licence.lookup",
-            outcome=outcome,
             principal=principal.id,
             department=principal.department,
             system=principal.system,
-            operator=self._keys.pseudonym(f"operator/{ask.operator}")
-            if CODES["citizen_id"].valid(ask.operator)
-            else ask.operator,
-            resource=",".join(c.name for c in self._view.known.licences),
-            item=ask.item_code,
-            case=ask.case_number,
-            purpose=ask.purpose,
-            holder=self._keys.pseudonym(_normal(ask.holder_number)),
+            operator=self._unnamed(ask.operator, number),
+            holder=self._keys.pseudonym(number),
             **more,
         )
 
-    def _row_name(self, contract: DataContract, row: dict[str, Any]) -> str:
-        parts = [row[c].hex() if isinstance(row[c], bytes) else str(row[c]) for c in key_columns(contract)]
-        return f"{contract.name}/{'/'.join(parts)}"
+    def _unnamed(self, text: str, number: str) -> str:
+        """Return a text for the ledger: a pseudonym where somebody wrote a person's number into it."""
+        plain = normalise(text)
+        if number in plain or (_DIGITS.search(plain) and CODES["citizen_id"].valid(plain)):
+            return self._keys.pseudonym(plain)
+        return text
 
 
-def _licence(contract: DataContract, row: dict[str, Any], fields: dict[str, Any], today: date) -> Licence:
-    role = contract.licence_role
-    if role is None:
-        raise RejectedError(f"{contract.name} holds no licences", code="lookup.role")
-    begins, ends, state = row[role.valid_from], row[role.valid_to], row[role.state]
-    valid = state in VALID_STATES and (begins is None or begins <= today) and (ends is None or today <= ends)
-    return Licence(contract.name, row[role.licence_type], state, begins, ends, valid, row[role.trust_level], fields)
+def _licence(table: LicenceTable, row: Row, fields: Mapping[str, Any], today: date) -> Licence:
+    role: LicenceRole = table.role
+    state, begins, ends = row[role.state], row[role.valid_from], row[role.valid_to]
+    first, last = _day(begins), _day(ends)
+    valid = state in VALID_STATES and (first is None or first <= today) and (last is None or today <= last)
+    return Licence(table.contract.name, row[role.licence_type], state, first, last, valid, row[role.trust_level], fields)
 
 
-def _check_number(ask: LookupRequest) -> None:
+def _day(value: Any) -> date | None:
+    """Return the day in China of a bound of validity."""
+    return value.astimezone(CHINA).date() if isinstance(value, datetime) else value
+
+
+def _row_name(table: LicenceTable, row: Row) -> str:
+    parts = [row[c].hex() if isinstance(row[c], bytes) else str(row[c]) for c in table.key]
+    return f"{table.contract.name}/{'/'.join(parts)}"
+
+
+def _checked_number(ask: LookupRequest) -> str:
+    number = normalise(ask.holder_number)
     code = HOLDER_CODES.get(ask.holder_type)
-    if code is not None and not CODES[code].valid(_normal(ask.holder_number)):
+    if not number or (code is not None and not CODES[code].valid(number)):
         raise RejectedError(
-            f"the holder's number is no valid {code.replace('_', ' ')}: its form or its check digit is wrong",
+            f"the holder's number is no valid {(code or 'number').replace('_', ' ')}: its form or its check digit is wrong",
             code="lookup.holder_number",
             where="holder_number",
             remedy="read it again from the document",
             fault=Fault.CLIENT,
         )
-
-
-def _normal(number: str) -> str:
-    return normalise(number)
+    return number
 
 
 def _receipt(receipt: Receipt) -> ReceiptOut:

@@ -62,10 +62,12 @@ def add_key(connection: Connection, contract: DataContract, table: sql.Identifie
 
 
 def add_indexes(connection: Connection, contract: DataContract, table: sql.Identifier) -> None:
-    """Make the indexes that look-ups need: keyed hashes outside the key, and the case number of a case table."""
+    """Make the indexes that look-ups need: keyed hashes outside the key, the case number of a case table, a clear holder's number."""
     columns = [lookup_column(f) for f in lookup_fields(contract) if f.key is None]
     if contract.case_role is not None:
         columns.append(contract.case_role.case_number)
+    if contract.licence_role is not None and not contract.field(contract.licence_role.holder_number).personal:
+        columns.append(contract.licence_role.holder_number)
     for name in columns:
         if name not in key_columns(contract)[:1]:
             connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, sql.Identifier(name)))

@@ -57,7 +57,8 @@ def release(
         raise DeniedError("a field was asked for that the grant does not have", code="grant.fields", where=f"grant {grant.id}")
     wanted = grant.fields if fields is None else fields
     released = tuple(f for f in contract.fields if f.name in wanted)
-    through = [row for row in rows.rows if _passes(row, grant, contract)]
+    positions = [i for i, row in enumerate(rows.rows) if _passes(row, grant, contract)]
+    through = [rows.rows[i] for i in positions]
     personal = tuple(f for f in released if f.personal)
     opened: list[dict[str, Value]] = [{} for _ in through]
     if personal and through:
@@ -72,6 +73,7 @@ def release(
             {f.name: values[f.name] if f.personal else _column(row, f, contract) for f in released}
             for row, values in zip(through, opened, strict=True)
         ],
+        positions,
     )
 
 
