@@ -62,7 +62,7 @@ bench: install ## measure beside the peers; ONLY=name for one line
 
 .PHONY: docs
 docs: install ## render the generated reference
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m tests.architecture.reference
 
 .PHONY: lock
 lock: ## compile requirements.txt from pyproject.toml; UPGRADE=1 takes newer versions
