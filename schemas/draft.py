@@ -16,13 +16,13 @@ from schemas.odcs import document_of, yaml_text
 from schemas.resource import resource_name
 
 _PERSONAL_PARTS: Final = (  # anywhere in a name, underscores left out
-    "sfz", "zjhm", "idcard", "idno", "certno", "identity", "passport", "credential",
+    "sfz", "zjhm", "idcard", "idno", "idnum", "certno", "identity", "passport", "credential",
     "phone", "mobile", "sjhm", "lxdh", "wechat", "email", "address", "birth", "csrq", "spouse",
 )  # fmt: skip
 _PERSONAL_WORDS: Final = frozenset(  # a whole word of a name
     (
-        "name", "surname", "xm", "lxr", "sqrmc", "czrmc", "holder", "sex", "gender", "xb", "nation", "mz", "photo", "zp",
-        "sjh", "dh", "tel", "fax", "qq", "addr", "dz", "zz", "hz", "hukou", "zjh",
+        "name", "surname", "born", "dob", "xm", "lxr", "sqrmc", "czrmc", "holder", "sex", "gender", "xb", "nation", "mz",
+        "photo", "zp", "sjh", "dh", "tel", "fax", "qq", "addr", "dz", "zz", "hz", "hukou", "zjh",
     )
 )  # fmt: skip
 _PERSONAL_ENDS: Final = ("xm", "sjh", "zjh", "dz", "dh")
