@@ -32,6 +32,7 @@ from schemas.secret import Secret
 
 VERSION: Final = "0.1.0"
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+PROXIED: Final = frozenset({"x-forwarded-for", "x-real-ip", "forwarded"})
 DESCRIPTION: Final = """The data-sharing exchange hub of a district 政务数据共享交换枢纽.
 
 Ask for a token with a client's id and secret, then look licences up while a case is accepted. Identifiers of people stand in
@@ -167,7 +168,7 @@ def _metrics_route(app: FastAPI, services: Services) -> None:
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
         """Give the figures to a Prometheus on this machine."""
-        if request.client is None or request.client.host not in LOOPBACK or "x-forwarded-for" in request.headers:
+        if request.client is None or request.client.host not in LOOPBACK or PROXIED & set(request.headers):
             return _answer(403, problem(403, "metrics.loopback", "metrics are given on loopback only"))
 
         def runs() -> list[tuple[str, int]]:
