@@ -6,27 +6,33 @@ import logging
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from catalog_registry.registry import Registry
-from connectors.api import Source
-from connectors.registry import open_source
 from exchange import crash
 from exchange.bus.api import Bus
-from exchange.collect.samples import Samples
-from exchange.collect.spool import SAMPLES, Spool
 from exchange.settings import Settings
 from exchange.store.database import Connection, connect
-from exchange.trust.keyring import KeyRing
 from schemas.clock import Clock
 from schemas.errors import RejectedError
+from schemas.light import without
+
+with without("rich"):  # for tracebacks in colour, which no log here has
+    import structlog
+
+if TYPE_CHECKING:
+    from catalog_registry.registry import Registry
+    from connectors.api import Source
+    from exchange.collect.samples import Samples
+    from exchange.collect.spool import Spool
+    from exchange.trust.keyring import KeyRing
 
 
 @dataclass(frozen=True)
 class Hub:
-    """Everything that the acts of exchanging need, wired once for a process. Parts are opened when first asked for."""
+    """Everything that the acts of exchanging need, wired once for a process.
+
+    Parts are imported and opened when first asked for: a task that only waits for a run needs none of them.
+    """
 
     settings: Settings
 
@@ -38,11 +44,15 @@ class Hub:
     @cached_property
     def keys(self) -> KeyRing:
         """The keys of the data folder."""
+        from exchange.trust.keyring import KeyRing
+
         return KeyRing.open(self.settings.keys_dir, self.connect)
 
     @cached_property
     def registry(self) -> Registry:
         """Who shares what under which terms."""
+        from catalog_registry.registry import Registry
+
         return Registry(
             self.settings.database_url, self.clock, keys_dir=self.settings.keys_dir, dags_json=self.settings.dags_file
         )
@@ -68,11 +78,16 @@ class Hub:
     @cached_property
     def spool(self) -> Spool:
         """Sealed chunks that wait for a bus that cannot join a transaction."""
+        from exchange.collect.spool import Spool
+
         return Spool(self.settings.spool_dir, self.settings.spool_bytes)
 
     @cached_property
     def samples(self) -> Samples:
         """Sealed samples that wait for their report."""
+        from exchange.collect.samples import Samples
+        from exchange.collect.spool import SAMPLES
+
         return Samples(self.settings.spool_dir / SAMPLES)
 
     @cached_property
@@ -103,6 +118,8 @@ class Hub:
 
     def source(self, resource: str) -> Source:
         """Open the source that a resource is collected from."""
+        from connectors.registry import open_source
+
         contract = self.registry.resource(resource).contract
         record = self.registry.source(contract.source)
         return open_source(record.url(), clock=self.clock, **record.settings)

@@ -10,7 +10,6 @@ from typing import Any, Final
 from psycopg.types.json import Jsonb
 
 from exchange.bootstrap import Hub, open_hub
-from exchange.collect.collect import collect
 from exchange.collect.wait import wait
 from exchange.settings import load_settings
 from exchange.store import runs
@@ -35,6 +34,8 @@ def _hub() -> Iterator[Hub]:
 
 def collect_resource(name: str, *, full: bool = False, since: str | None = None) -> str:
     """Collect a resource and return the run's id. Called again, it goes on with a run cut short, or makes another one."""
+    from exchange.collect.collect import collect  # the other tasks only wait, and do without all that this needs
+
     with _hub() as hub:
         return collect(hub, name, full=full, since=since)
 

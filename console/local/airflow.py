@@ -8,22 +8,30 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from catalog_registry.snapshot import read_dags_json
 from console.local.home import Home
 from console.local.ports import LOOPBACK
 from console.local.processes import last_line
-from schemas.errors import RejectedError, TransientError
+from console.local.supervisor import read_pid
+from schemas.errors import OneDoorError, RejectedError, TransientError
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 USER = "admin"
+DAGS_JSON = "dags.json"
+POOL_SLOTS: Final = 2
+"""Reads of one source system at once, until a person says otherwise in Airflow."""
+POOLS_EVERY_S: Final = 1.0
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "airflow-api": ("api-server",),
     "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
@@ -133,6 +141,11 @@ def healthy(port: int, component: str | None = None) -> bool:
     return bool((health.get(part) or {}).get("status") == "healthy")
 
 
+def started(home: Home) -> bool:
+    """Say whether a home's Airflow was started, busy as it may be."""
+    return read_pid(home.run_dir / "airflow-scheduler.pid") is not None
+
+
 @dataclass
 class AirflowApi:
     """A small client of Airflow's REST API on loopback."""
@@ -157,6 +170,16 @@ class AirflowApi:
             login = {"username": USER, "password": self.password}
             self._token = self._ask("POST", "/auth/token", login)["access_token"]
         return self._ask(method, f"/api/v2{path}", body)
+
+    def make_pools(self, names: Iterable[str]) -> None:
+        """Make the pools that are not there yet; the slots of one that is there are a person's to set."""
+        entities = [
+            {"name": name, "slots": POOL_SLOTS, "description": "reads of one source system at once", "include_deferred": False}
+            for name in sorted(set(names))
+        ]
+        if entities:
+            action = {"action": "create", "action_on_existence": "skip", "entities": entities}
+            self.call("PATCH", "/pools", {"actions": [action]})
 
     def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any] | None = None) -> None:
         """Unpause a DAG and start a run of it."""
@@ -188,6 +211,40 @@ class AirflowApi:
 def api(home: Home) -> AirflowApi:
     """Return a client of a home's Airflow."""
     return AirflowApi(int(home.settings["airflow_port"]), home.secret("airflow_admin_password"))
+
+
+def make_pools(home: Home) -> None:
+    """Make the pools that the home's DAGs name: a task of a pool that is not there is never scheduled."""
+    api(home).make_pools(row["pool"] for row in read_dags_json(home.path / DAGS_JSON))
+
+
+@contextmanager
+def pools_kept(home: Home, say: Callable[[str], None]) -> Iterator[None]:
+    """Make the pools of every new ``dags.json``, for the length of a block."""
+    over = threading.Event()
+    thread = threading.Thread(target=_keep_pools, args=(home, over, say), name="airflow-pools", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)
+
+
+def _keep_pools(home: Home, over: threading.Event, say: Callable[[str], None]) -> None:
+    made_for, said = 0, ""
+    while not over.wait(POOLS_EVERY_S):
+        file = home.path / DAGS_JSON
+        written = file.stat().st_mtime_ns if file.exists() else 0
+        if written == made_for:
+            continue
+        try:
+            make_pools(home)
+            made_for, said = written, ""
+        except OneDoorError as error:  # told once; tried again, as Airflow's other parts are
+            if str(error) != said:
+                said = str(error)
+                say(f"the pools of Airflow are not made yet: {said}")
 
 
 def _config(home: Home, at: Path, port: int) -> str:

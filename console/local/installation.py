@@ -83,7 +83,8 @@ def running(
         try:
             _start(made, kind, say)
             supervisor.watch()
-            yield made
+            with airflow.pools_kept(home, say) if made.with_airflow else contextlib.nullcontext():
+                yield made
         finally:
             with _undisturbed():
                 say("stopping")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import select
+import subprocess
 import sys
+import threading
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
@@ -12,6 +18,10 @@ from exchange.bootstrap import Hub, open_hub
 from exchange.settings import load_settings
 from exchange.store import runs
 from schemas.errors import OneDoorError
+
+IDLE_S: Final = 15.0
+DONE: Final = b"done\n"
+FAILED: Final = b"failed\n"
 
 
 def make_report(hub: Hub, run_id: str) -> dict[str, Any] | None:
@@ -52,14 +62,68 @@ def make_report(hub: Hub, run_id: str) -> dict[str, Any] | None:
         return quality
 
 
+@dataclass
+class Reporter:
+    """A process that makes reports, one after the other: Great Expectations is large and slow to start, the worker is not.
+
+    It starts with the first report and ends where nothing was reported for ``IDLE_S``.
+    """
+
+    home: Path
+    database_url: str = field(repr=False)
+    _process: subprocess.Popen[bytes] | None = None
+    _used: float = 0.0
+
+    def make(self, run_id: str, stopping: threading.Event) -> bool:
+        """Have a report made; False where it was not, because the process ended or the worker is stopping."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "exchange.worker.report", str(self.home)],
+                env=os.environ | {"ONEDOOR_DATABASE_URL": self.database_url},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(f"{run_id}\n".encode())
+            process.stdin.flush()
+        except BrokenPipeError:
+            return False
+        while not stopping.is_set():
+            if select.select([process.stdout], [], [], 0.2)[0]:
+                self._used = time.monotonic()
+                return process.stdout.readline() == DONE
+        return False
+
+    def rest(self) -> None:
+        """End the process where nothing was reported for a while."""
+        if self._process is not None and time.monotonic() - self._used > IDLE_S:
+            self.close()
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            process.communicate()
+
+
 def main() -> int:
-    """Make one report: ``python -m exchange.worker.report HOME RUN``."""
+    """Make the reports that standard input asks for, a run a line: ``python -m exchange.worker.report HOME``."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
     hub = open_hub(load_settings(Path(sys.argv[1])))
     try:
-        make_report(hub, sys.argv[2])
-    except OneDoorError as error:
-        hub.log.error("no quality report", run=sys.argv[2], **runs.error_json(error))
-        return 1
+        for line in sys.stdin:
+            run_id = line.strip()
+            try:
+                make_report(hub, run_id)
+                answers.write(DONE)
+            except OneDoorError as error:
+                hub.log.error("no quality report", run=run_id, **runs.error_json(error))
+                answers.write(FAILED)
+            answers.flush()
     finally:
         hub.close()
     return 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 from exchange.bootstrap import Hub
@@ -23,6 +22,7 @@ from exchange.store.positions import positions
 from exchange.store.runs import Run
 from exchange.worker.duties import hold
 from exchange.worker.outbox import publish_outbox, run_event
+from exchange.worker.report import Reporter
 from exchange.worker.sweep import sweep
 from schemas.contract import DataContract
 from schemas.errors import OneDoorError, TransientError
@@ -31,6 +31,8 @@ from schemas.resource import data_topic
 POLL_S: Final = 0.5
 LOOK_S: Final = 1.0
 RETRY_S: Final = 1.0
+REPORT_LATE: Final = timedelta(minutes=1)
+"""After that a report is made even while something is collected: somewhere something always is."""
 
 
 @dataclass
@@ -238,34 +240,37 @@ class Worker:
                 connection.commit()
 
     def _reports(self) -> None:
-        """Have the quality report of each closed run made by a process of its own: Great Expectations is large, this one is not."""
-        with self.hub.connect() as connection:
-            while not self.stopping.wait(LOOK_S):
-                if self.hub.settings.report != "off":
-                    self._report(connection)
+        """Have the quality report of each closed run made, beside the path: while nothing is collected or landed, or late."""
+        settings = self.hub.settings
+        reporter = Reporter(settings.home, settings.database_url)
+        try:
+            with self.hub.connect() as connection:
+                while not self.stopping.wait(LOOK_S):
+                    while settings.report != "off" and self._report(connection, reporter):
+                        pass
+                    reporter.rest()
+        finally:
+            reporter.close()
 
-    def _report(self, connection: Connection) -> None:
+    def _report(self, connection: Connection, reporter: Reporter) -> bool:
+        late = self.hub.clock.now() - REPORT_LATE
         row = connection.execute(
             """UPDATE exchange.run SET report_state = 'claimed' WHERE id = (
-                 SELECT id FROM exchange.run WHERE report_state = 'none' AND state = 'proved' AND NOT EXISTS
-                   (SELECT 1 FROM exchange.run WHERE state IN ('collecting', 'collected')) ORDER BY ended_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-               RETURNING id"""
+                 SELECT id FROM exchange.run WHERE report_state = 'none' AND state = 'proved' AND (ended_at < %s OR NOT EXISTS
+                   (SELECT 1 FROM exchange.run WHERE state IN ('collecting', 'collected')))
+                 ORDER BY ended_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+               RETURNING id""",
+            [late],
         ).fetchone()
         connection.commit()
         if row is None:
-            return
-        command = [sys.executable, "-m", "exchange.worker.report", str(self.hub.settings.home), row[0]]
-        environment = os.environ | {"ONEDOOR_DATABASE_URL": self.hub.settings.database_url}
-        made = subprocess.Popen(command, env=environment)
-        while made.poll() is None:
-            if self.stopping.wait(0.2):
-                made.terminate()
-                made.wait()
-        if made.returncode:
+            return False
+        if not reporter.make(row[0], self.stopping):
             connection.execute(
                 "UPDATE exchange.run SET report_state = 'failed' WHERE id = %s AND report_state = 'claimed'", [row[0]]
             )
             connection.commit()
+        return True
 
 
 def _place(error: BaseException) -> str:
