@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     clock: str = Field("", description="a set clock, <start>@<anchor>[x<rate>]; refused in production")
     chunk_rows: int = Field(100_000, ge=1, description="rows of a chunk: the unit of retry")
     message_rows: int = Field(20_000, ge=1, description="rows of a message at most")
+    land_bytes: int = Field(8 << 20, ge=1 << 10, description="bytes of messages that one landing transaction takes at most")
     spool_bytes: int = Field(2 << 30, ge=1 << 20, description="the most that the spool may hold while the broker is away")
     sample_rows: int = Field(200_000, ge=0, description="rows of the sample that Great Expectations sees; 0: no report")
     report: Literal["worker", "off"] = Field("worker", description="who makes the quality report of a run beside its path")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from psycopg.types.json import Jsonb
 
 from connectors.api import BoundKind, Source, SourceState, Window
-from exchange.bus.api import Message
+from exchange.bus.api import Message, Topic
 from exchange.collect.chunks import RawChunk, cut
 from exchange.collect.messages import Encoder, Origin, Total, end_messages
 from exchange.collect.sample import Sample
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from exchange.bootstrap import Hub
 
 QUEUE: Final = 4
+BATCH_ROWS: Final = 20_000
 FIRST_ROWS_PER_MESSAGE: Final = 8_000
 TRY_S: Final = 5.0
 """Seconds that chunks only go to the spool after the broker took nothing: each try may wait for its time-out."""
@@ -115,7 +116,8 @@ class Collector:
         self, source: Source, window: Window | None, number: int, after: tuple[Any, ...] | None
     ) -> Generator[_Made, None, None]:
         settings = self.hub.settings
-        batches = _timed(source.read(self.contract, window=window, after=after), self.stages)
+        batch_rows = min(BATCH_ROWS, settings.chunk_rows)
+        batches = _timed(source.read(self.contract, window=window, after=after, batch_rows=batch_rows), self.stages)
         rows_per_message = min(FIRST_ROWS_PER_MESSAGE, settings.message_rows)
         origin = Origin(self.run.id, self.run.attempt, self.run.mode, self.run.topic, settings.division, self.contract)
         began = self._seal_key(after)
@@ -468,7 +470,7 @@ def _start(
     cursor = _cursor_of(connection, contract, since)
     incremental = contract.cursor is not None and source.capabilities.incremental and not full and cursor is not None
     bounds = source.window(contract, cursor if incremental else None, now) if contract.cursor is not None else None
-    topic = hub.bus.ensure_topic(data_topic(hub.settings.division, contract.name), contract.partitions)
+    topic = _topic(hub, connection, contract)
     run_id = new_id("r", now)
     with translated(), connection.transaction():
         connection.execute(
@@ -491,6 +493,21 @@ def _start(
     run = runs.get_run(connection, run_id)
     connection.commit()
     return run, bounds if incremental else None
+
+
+def _topic(hub: Hub, connection: Connection, contract: DataContract) -> Topic:
+    """Return the resource's topic; as the last run knew it, where the broker is away and there is a spool to go on into."""
+    name = data_topic(hub.settings.division, contract.name)
+    try:
+        return hub.bus.ensure_topic(name, contract.partitions)
+    except TransientError:
+        row = connection.execute(
+            "SELECT topic_id FROM exchange.run WHERE topic = %s ORDER BY started_at DESC LIMIT 1", [name]
+        ).fetchone()
+        connection.commit()
+        if row is None or hub.bus.capabilities.joins_transaction:
+            raise
+        return Topic(name, row[0], contract.partitions)
 
 
 def _cursor_of(connection: Connection, contract: DataContract, since: str | None) -> str | None:

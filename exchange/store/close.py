@@ -79,6 +79,7 @@ def close_run(
     began = time.perf_counter()
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '5s'")
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = '15s'")  # a frozen closer lets the run go
         connection.execute("SET LOCAL maintenance_work_mem = '128MB'")
         connection.execute("SET LOCAL work_mem = '64MB'")
         held = connection.execute("SELECT state FROM exchange.run WHERE id = %s FOR UPDATE SKIP LOCKED", [run_id]).fetchone()

@@ -29,9 +29,6 @@ from schemas.landed import landed_schema
 from schemas.resource import dead_letter_topic
 
 CONSUMER: Final = "store"
-MAX_BYTES: Final = 8 << 20
-"""Bytes of messages that one landing transaction takes."""
-
 HELD_S: Final = 5
 """Seconds that a member waits for another's landing transaction to end before it has it ended."""
 
@@ -55,7 +52,7 @@ class Lander:
     """Lands what a subscription gives. Used by one thread.
 
     ``contract_of`` returns the contract that a run was collected under; ``ended`` is told of each run one of whose partitions
-    has come to its end, after the commit.
+    has come to its end, after the commit; ``max_bytes`` of messages go into one transaction at most.
     """
 
     connection: Connection
@@ -64,6 +61,7 @@ class Lander:
     clock: Clock
     contract_of: Callable[[str, str], DataContract]
     ended: Callable[[str], None]
+    max_bytes: int = 8 << 20
     _contracts: dict[tuple[str, str], DataContract] = field(default_factory=dict)
 
     def step(self, subscription: Subscription, timeout_s: float) -> int:
@@ -74,7 +72,7 @@ class Lander:
                 was ended: subscribe again.
             OneDoorError: the partition that it names cannot be landed.
         """
-        received = subscription.poll(timeout_s, MAX_BYTES)
+        received = subscription.poll(timeout_s, self.max_bytes)
         if received:
             reach("land.before_transaction")
         for place, group in groupby(received, key=lambda m: m.place):

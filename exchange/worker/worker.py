@@ -87,7 +87,15 @@ class Worker:
     def _land(self) -> None:
         hub = self.hub
         with hub.connect() as connection:
-            lander = Lander(connection, hub.bus, hub.keys, hub.clock, self._contract_of, lambda run: self._close_now.set())
+            lander = Lander(
+                connection,
+                hub.bus,
+                hub.keys,
+                hub.clock,
+                self._contract_of,
+                lambda run: self._close_now.set(),
+                hub.settings.land_bytes,
+            )
             topics: list[str] = []
             subscription: Subscription | None = None
             looked = float("-inf")
