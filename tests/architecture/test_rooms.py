@@ -98,7 +98,8 @@ def project(tmp_path: Path) -> Path:
     (tests / "test_good.py").write_text("def test_it_holds(): ...\n\nclass TestMany:\n    def test_one(self): ...\n", "utf-8")
     (tests / "test_marked.py").write_text(
         "import pytest\n\n@pytest.mark.skip\ndef test_skipped(): ...\n\n"
-        "@pytest.mark.xfail(reason='later')\ndef test_expected(): ...\n\n@pytest.mark.skipif(True, reason='x')\ndef test_if(): ...\n",
+        "@pytest.mark.xfail(reason='later')\ndef test_expected(): ...\n\n"
+        "@pytest.mark.skipif(True, reason='x')\ndef test_if(): ...\n",
         "utf-8",
     )
     (tests / "test_module.py").write_text("import pytest\n\npytestmark = pytest.mark.skip\n\ndef test_it(): ...\n", "utf-8")
