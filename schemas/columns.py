@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from schemas.light import keep_pandas_out
+
+keep_pandas_out()
+
 
 def used_bytes(column: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     """Return the bytes of a string or binary column's values as one array, without a copy; a sliced column's own part only."""

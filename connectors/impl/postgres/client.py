@@ -24,6 +24,7 @@ from schemas.batch import RawBatch
 from schemas.clock import CHINA, Clock
 from schemas.contract import DataContract, Field, LogicalType
 from schemas.errors import DefectError, Fault, RejectedError, TransientError
+from schemas.light import without
 
 _HINT_BYTES: Final = 2 << 20  # of one batch of the driver: small enough to stay flat, large enough to be fast
 _FINGERPRINT: Final = "SELECT count(*), coalesce(sum(hashtidextended(t.ctid, t.tableoid::int8)), 0) FROM {} AS t"
@@ -333,7 +334,8 @@ class _Stream:
     """One ADBC connection with one transaction, for one read."""
 
     def __init__(self, conninfo: str, settings: PostgresSettings) -> None:
-        from adbc_driver_postgresql import dbapi
+        with without("polars"):
+            from adbc_driver_postgresql import dbapi
 
         self._settings = settings
         self._cursor: Any = None
