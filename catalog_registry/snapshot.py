@@ -69,7 +69,7 @@ def write_dags_json(path: Path, rows: Sequence[Mapping[str, Any]], *, force: boo
     before = path.read_text("utf-8") if path.exists() else None
     if before == text:
         return False
-    was = {row["name"] for row in _resources(before)} if before is not None else set()
+    was = {row["name"] for row in _good(path) or []}
     gone = was - {row["name"] for row in rows}
     if len(gone) > SHRINK * len(was) and not force:
         raise RejectedError(
@@ -79,30 +79,30 @@ def write_dags_json(path: Path, rows: Sequence[Mapping[str, Any]], *, force: boo
             remedy="if that is meant, write the snapshot with force; the last one stays until then",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    for file in (path, _copy(path)):
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        with draft.open("w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(file)
     _fsync_folder(path.parent)
     return True
 
 
 def read_dags_json(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of the snapshot; none where there is no file yet.
+    """Return the rows of the snapshot; of its copy where it is gone or broken, for a parse that gives no DAGs makes all of them
+    stale; none where neither was ever written.
 
     Raises:
-        DefectError: the file is not one of this release's snapshots.
+        DefectError: neither file is one of this release's snapshots.
     """
-    if not path.exists():
-        return []
-    document = _document(path.read_text("utf-8"))
-    if document is None:
+    good = _good(path)
+    if good is None and (path.exists() or _copy(path).exists()):
         raise DefectError(
             "that is no snapshot of this release", code="dags.form", where=path.name, remedy="register any resource again"
         )
-    return list(document["resources"])
+    return good or []
 
 
 def refresh(registry: Resources, path: Path, *, force: bool = False) -> bool:
@@ -110,8 +110,7 @@ def refresh(registry: Resources, path: Path, *, force: bool = False) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        known = _resources(path.read_text("utf-8")) if path.exists() else []
-        return write_dags_json(path, dags_snapshot(registry, known), force=force)
+        return write_dags_json(path, dags_snapshot(registry, _good(path) or []), force=force)
 
 
 def _document(text: str) -> dict[str, Any] | None:
@@ -123,10 +122,17 @@ def _document(text: str) -> dict[str, Any] | None:
     return document if good else None
 
 
-def _resources(text: str) -> list[dict[str, Any]]:
-    """Return a file's rows; none where it is no good, so that a good one takes its place."""
-    document = _document(text)
-    return [] if document is None else document["resources"]
+def _good(path: Path) -> list[dict[str, Any]] | None:
+    """Return the rows of a snapshot or, where it is no good, of its copy; None where neither is."""
+    for file in (path, _copy(path)):
+        document = _document(file.read_text("utf-8", "replace")) if file.exists() else None
+        if document is not None:
+            return list(document["resources"])
+    return None
+
+
+def _copy(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.last{path.suffix}")
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -255,7 +255,7 @@ def _config(home: Home, at: Path, port: int) -> str:
             "dags_folder": DAGS,
             "load_examples": False,
             "executor": "LocalExecutor",
-            "parallelism": max(2, os.cpu_count() or 2),
+            "parallelism": 2 * max(2, os.cpu_count() or 2),  # half of the tasks wait for a landing or a report
             "dags_are_paused_at_creation": False,
             "default_timezone": "Asia/Shanghai",
             "fernet_key": home.local["airflow_fernet_key"],
@@ -285,6 +285,7 @@ def _config(home: Home, at: Path, port: int) -> str:
             "parsing_processes": 1,
         },
         "scheduler": {"scheduler_heartbeat_sec": 2},
+        "workers": {"execution_api_timeout": 30},  # a busy machine is no reason to lose a task
         "usage_data_collection": {"enabled": False},
     }
     lines = ["# Written by onedoor at every start."]

@@ -121,7 +121,9 @@ def _start(made: Installation, kind: str, say: Callable[[str], None]) -> None:
             end(migration.pid)
         raise
     if made.with_airflow:
-        supervisor.start(*_airflow_children(made))
+        api, *others = _airflow_children(made)
+        supervisor.start(api)  # a scheduler that goes on with what waits would have its tasks refused by an API that only starts
+        supervisor.start(*others)
         made.addresses["Airflow"] = airflow.api(home).address
     made.addresses["Data Docs"] = str(made.settings.docs_dir)
     made.addresses["logs"] = str(home.logs_dir)

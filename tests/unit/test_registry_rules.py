@@ -261,7 +261,7 @@ def test_a_snapshot_is_read_back_as_written_and_not_written_twice(tmp_path: Path
     was = file.stat()
     assert not write_dags_json(file, rows("a", "b"))
     assert file.stat().st_mtime_ns == was.st_mtime_ns
-    assert [p.name for p in tmp_path.iterdir()] == ["dags.json"]
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["dags.json", "dags.last.json"]
 
 
 def test_a_snapshot_that_shrank_by_more_than_a_tenth_is_refused_and_the_last_one_stays(tmp_path: Path) -> None:
@@ -284,3 +284,19 @@ def test_a_broken_snapshot_is_told_and_replaced_by_the_next_good_one(tmp_path: P
     assert defect.value.code == "dags.form"
     assert write_dags_json(file, rows("a"))
     assert read_dags_json(file) == rows("a")
+
+
+@pytest.mark.parametrize("broken", ['{"format": 1, "resources": [{"na', "", None])
+def test_a_snapshot_that_is_gone_or_broken_is_read_from_its_copy_and_mended_by_the_next(
+    tmp_path: Path, broken: str | None
+) -> None:
+    file = tmp_path / "dags.json"
+    names = [f"r{n}" for n in range(20)]
+    write_dags_json(file, rows(*names))
+    file.unlink() if broken is None else file.write_text(broken)
+    assert read_dags_json(file) == rows(*names)
+    with pytest.raises(RejectedError, match="19 of 20 resources would lose their DAGs"):
+        write_dags_json(file, rows(names[0]))
+    assert write_dags_json(file, rows(*names))
+    (tmp_path / "dags.last.json").unlink()
+    assert read_dags_json(file) == rows(*names)
