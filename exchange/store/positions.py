@@ -15,15 +15,14 @@ def positions(url: str, consumer: str) -> Positions:
 
     def position(topic: Topic, partition: int) -> int:
         with translated(), connect(url, name="onedoor-positions") as connection:
-            connection.execute(
-                """INSERT INTO exchange.position (consumer, topic, topic_id, partition, next) VALUES (%s, %s, %s, %s, 0)
-                   ON CONFLICT DO NOTHING""",
-                [consumer, topic.name, topic.id, partition],
-            )
-            row = connection.execute(
-                "SELECT topic_id, next FROM exchange.position WHERE consumer = %s AND topic = %s AND partition = %s",
-                [consumer, topic.name, partition],
-            ).fetchone()
+            row = _saved(connection, consumer, topic.name, partition)
+            if row is None:  # only then: an insert beside a position that another moves would wait for it
+                connection.execute(
+                    """INSERT INTO exchange.position (consumer, topic, topic_id, partition, next) VALUES (%s, %s, %s, %s, 0)
+                       ON CONFLICT DO NOTHING""",
+                    [consumer, topic.name, topic.id, partition],
+                )
+                row = _saved(connection, consumer, topic.name, partition)
         if row is None or row[0] != topic.id:
             raise DefectError(
                 "the topic was made again since this position was saved",
@@ -34,6 +33,13 @@ def positions(url: str, consumer: str) -> Positions:
         return int(row[1])
 
     return position
+
+
+def _saved(connection: Connection, consumer: str, topic: str, partition: int) -> tuple[str, int] | None:
+    return connection.execute(
+        "SELECT topic_id, next FROM exchange.position WHERE consumer = %s AND topic = %s AND partition = %s",
+        [consumer, topic, partition],
+    ).fetchone()
 
 
 def advance(connection: Connection, consumer: str, topic: str, partition: int, *, expected: int, to: int) -> bool:

@@ -106,7 +106,7 @@ def test_a_contract_without_a_key_is_refused_with_what_to_do(installation: Insta
     with pytest.raises(RejectedError) as refused:
         installation.hub.register(contract("nokey", [Field("name", LogicalType.STRING, "name")]))
         installation.collect("nokey")
-    assert "key" in refused.value.message
+    assert "primaryKey" in refused.value.message
 
 
 def test_rows_whose_key_is_null_are_set_aside_and_the_rest_arrive(installation: Installation) -> None:
