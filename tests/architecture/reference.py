@@ -28,6 +28,7 @@ KINDS: Final = {
     "DeniedError": "denied",
     "DefectError": "defect",
     "problem": "HTTP",
+    "_denied": "denied",
 }
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _SETTINGS: Final = """
@@ -290,7 +291,20 @@ def raised() -> list[Raised]:
                 made = _raised(node, owner, path.relative_to(ROOT).as_posix())
                 if made is not None:
                     found.add(made)
-    return sorted(found)
+    return sorted(found | set(_said_by_postgresql()))
+
+
+def _said_by_postgresql() -> Iterator[Raised]:
+    """Yield the errors that a table of SQLSTATEs makes."""
+    from connectors.impl.postgres import faults
+
+    file = "connectors/impl/postgres/faults.py"
+    for kind, table in (
+        ("rejected", faults._REJECTED | faults._REJECTED_CLASSES | {"": faults._OTHER}),
+        ("transient", faults._TRANSIENT | faults._TRANSIENT_CLASSES),
+    ):
+        for code, message, remedy in table.values():
+            yield Raised(f"source.{code}", kind, file, message, remedy or "")
 
 
 def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
@@ -310,6 +324,8 @@ def _raised(node: ast.Call, owner: str, file: str) -> Raised | None:
     message = node.args[0] if node.args else None
     if name == "problem" and len(node.args) > 2:
         code, message = node.args[1], node.args[2]
+    if name == "_denied" and len(node.args) > 1:
+        code, message = node.args[0], node.args[1]
     text = code.value if isinstance(code, ast.Constant) and isinstance(code.value, str) else ""
     if not _CODE.fullmatch(text):
         return None
