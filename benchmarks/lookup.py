@@ -113,7 +113,8 @@ FROM bench_numbers n
 """
 _CASES = """
 CREATE TABLE bench_cases AS
-SELECT 'CASE-' || i AS case_number, 'ITEM-1' AS item_code, '111' AS applicant_number_type, number AS applicant_number, '1' AS state
+SELECT 'CASE-' || i AS case_number, 'ITEM-1' AS item_code, '111' AS applicant_number_type, number AS applicant_number,
+       '1' AS state
 FROM bench_numbers
 """
 
@@ -207,8 +208,8 @@ def _fill(made: Stand) -> list[str]:
         made.collect(contract.name)
     made.sql(
         made.hub_url,
-        f"CREATE TABLE public.{PEER_TABLE} AS SELECT licence_id, licence_type, licence_number, '持证人' || licence_id AS holder_name,"
-        " state, issued_on, valid_from, valid_to, trust_level FROM store.bench_licences",
+        f"CREATE TABLE public.{PEER_TABLE} AS SELECT licence_id, licence_type, licence_number,"
+        " '持证人' || licence_id AS holder_name, state, issued_on, valid_from, valid_to, trust_level FROM store.bench_licences",
         f"ALTER TABLE public.{PEER_TABLE} ADD PRIMARY KEY (licence_id)",
         f"ANALYZE public.{PEER_TABLE}",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from exchange.trust.grant import Grant, Reason, ended
 from exchange.trust.keyring import KeyRing
 from exchange.trust.plain import Value
-from exchange.trust.seal import broken, open_rows
+from exchange.trust.seal import RowOpener, broken
 from schemas.batch import ReleasedRows, StoredRows
 from schemas.canonical import text_column
 from schemas.contract import DataContract, Field
@@ -25,6 +26,9 @@ _ENDED: Final = {
     Reason.NOT_YET: ("grant.not_yet", "the grant has not begun"),
     Reason.EXPIRED: ("grant.expired", "the grant has ended"),
 }
+
+_MOST_PLANS: Final = 256
+_plans: dict[tuple[int, tuple[str, ...]], _Plan] = {}  # a plan holds its contract, so that an id is not used again
 
 
 def release(
@@ -55,26 +59,49 @@ def release(
         raise DeniedError(f"the grant is not for {contract.name}", code="grant.resource", where=f"grant {grant.id}")
     if fields is not None and not set(fields) <= set(grant.fields):
         raise DeniedError("a field was asked for that the grant does not have", code="grant.fields", where=f"grant {grant.id}")
-    wanted = grant.fields if fields is None else fields
-    released = tuple(f for f in contract.fields if f.name in wanted)
+    plan = _plan(contract, grant.fields if fields is None else tuple(fields))
     positions = [i for i, row in enumerate(rows.rows) if _passes(row, grant, contract)]
     through = [rows.rows[i] for i in positions]
-    personal = tuple(f for f in released if f.personal)
     opened: list[dict[str, Value]] = [{} for _ in through]
-    if personal and through:
-        checked = tuple(f for f in lookup_fields(contract) if lookup_column(f) in through[0])
-        opened = open_rows(contract, through, keys, (*personal, *checked))
+    if plan.opens and through:
+        checked = tuple(f for f in plan.checked if lookup_column(f) in through[0])
+        opened = [plan.opener.open(row, keys, position) for position, row in enumerate(through)]
         for position, (row, values) in enumerate(zip(through, opened, strict=True)):
             _refuse_other_holder(row, values, checked, contract, keys, position)
     return ReleasedRows(
         contract,
         grant.id,
         [
-            {f.name: values[f.name] if f.personal else _column(row, f, contract) for f in released}
+            {f.name: values[f.name] if f.personal else _column(row, f, contract) for f in plan.released}
             for row, values in zip(through, opened, strict=True)
         ],
         positions,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a contract and a choice of its fields come to: the same for every row, so it is worked out once."""
+
+    contract: DataContract
+    released: tuple[Field, ...]
+    checked: tuple[Field, ...]
+    opener: RowOpener
+    opens: bool
+
+
+def _plan(contract: DataContract, wanted: tuple[str, ...]) -> _Plan:
+    place = (id(contract), wanted)
+    plan = _plans.get(place)
+    if plan is None or plan.contract is not contract:
+        released = tuple(f for f in contract.fields if f.name in wanted)
+        personal = tuple(f for f in released if f.personal)
+        checked = lookup_fields(contract)
+        plan = _Plan(contract, released, checked, RowOpener(contract, (*personal, *checked)), bool(personal))
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        _plans[place] = plan
+    return plan
 
 
 def _passes(row: Mapping[str, object], grant: Grant, contract: DataContract) -> bool:

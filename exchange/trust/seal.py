@@ -83,22 +83,36 @@ def open_rows(
     Raises:
         DefectError: a blob does not open (``seal.broken``); resource and position are named, no value is.
     """
-    names = key_columns(contract)
-    places = [(i, f.name, f.logical_type) for i, f in enumerate(contract.personal) if f in fields]
-    key_fields = contract.key
-    opened: list[dict[str, Value]] = []
-    for position, row in enumerate(rows):
+    opener = RowOpener(contract, fields)
+    return [opener.open(row, keys, position) for position, row in enumerate(rows)]
+
+
+class RowOpener:
+    """Opens the same fields of one row after another; what the contract says is worked out once. For ``release`` only."""
+
+    __slots__ = ("_head", "_key", "_name", "_places", "_width")
+
+    def __init__(self, contract: DataContract, fields: Sequence[Field]) -> None:
+        """Take the personal ``fields`` that are wanted; the others are not decoded."""
+        personal = contract.personal
+        self._name = contract.name
+        self._head = contract.name.encode()
+        self._key = tuple(zip(contract.key, key_columns(contract), strict=True))
+        self._places = tuple((i, f.name, f.logical_type) for i, f in enumerate(personal) if f in fields)
+        self._width = len(personal)
+
+    def open(self, row: Mapping[str, object], keys: KeyRing, position: int) -> dict[str, Value]:
+        """Return the values of a stored row. Raises ``DefectError`` ``seal.broken`` naming its ``position``."""
         blob, key_id = row["_sealed"], row["_key_id"]
-        where = f"{contract.name} row {position}"
+        where = f"{self._name} row {position}"
         if not isinstance(blob, bytes) or not isinstance(key_id, str):
             raise broken("a row without its sealed part", where)
-        key_texts = [_key_text(f, row[name]) for f, name in zip(key_fields, names, strict=True)]
-        bound = _UNIT.join((contract.name.encode(), canonical_key(key_texts), key_id.encode()))
+        key_texts = [_key_text(f, row[name]) for f, name in self._key]
+        bound = _UNIT.join((self._head, canonical_key(key_texts), key_id.encode()))
         texts = _open(blob, bound, _key(keys, key_id, where), where).decode().split(SEPARATOR)
-        if len(texts) != len(contract.personal):
+        if len(texts) != self._width:
             raise broken("a sealed row that holds another number of fields than the contract", where)
-        opened.append({name: value_of(kind, texts[i]) for i, name, kind in places})
-    return opened
+        return {name: value_of(kind, texts[i]) for i, name, kind in self._places}
 
 
 @dataclass(frozen=True, slots=True)
