@@ -57,7 +57,8 @@ def test_every_command_is_documented_with_an_example(generated: dict[str, str], 
     groups = {words.rpartition(" ")[0] for words in commands}
     leaves = [words for words in commands if words not in groups]
     assert [words for words in leaves if f"`{words}`" not in page] == []
-    shown = {words for words in leaves if f"```sh\n{words}" in page or f" $({words}" in page or f'"$({words}' in page}
+    examples = "\n".join(re.findall(r"(?ms)^```sh\n(.*?)^```", page))
+    shown = {words for words in leaves if re.search(rf"\b{words}\b", examples)}
     assert sorted(set(leaves) - shown) == []
 
 
