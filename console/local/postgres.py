@@ -57,6 +57,7 @@ DEFAULTS: Mapping[str, str] = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
     "log_error_verbosity": "terse",
+    "log_min_messages": "fatal",  # an error's own words may hold a row: who asked is told, the log is not
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
