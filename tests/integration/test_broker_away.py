@@ -20,6 +20,9 @@ from tests.conftest import missing, require
 from tests.installation import Expected, Installation, installed, plain
 
 
+pytestmark = pytest.mark.timeout(420)
+
+
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Path]:
     """The data folder of a broker of this module's own."""

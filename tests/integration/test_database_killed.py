@@ -19,7 +19,7 @@ from console.local.ports import choose
 from tests.installation import Installation, installed
 from tests.killed import eventually
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(420)]
 
 
 @pytest.fixture(scope="module")

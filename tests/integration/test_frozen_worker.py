@@ -9,7 +9,7 @@ import pytest
 
 from tests.installation import Installation, installed
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(420)]
 
 
 @pytest.fixture(scope="module")
