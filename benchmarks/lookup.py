@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 
 from benchmarks.line import Result, Row, alternately, median
 from benchmarks.peers.fastapi_asyncpg import TABLE as PEER_TABLE
@@ -192,8 +193,6 @@ def _fill(made: Stand) -> list[str]:
     for i in range(LICENCES):
         body = f"440221{1930 + i % 70}{1 + i // 70 % 12:02d}{1 + i // 840 % 28:02d}{i // 23_520:03d}"
         numbers.append(body + citizen_id_check(body))
-    import psycopg
-
     with psycopg.connect(made.source_url) as connection:
         connection.execute("CREATE TABLE bench_numbers (i int, number text)")
         with connection.cursor() as cursor, cursor.copy("COPY bench_numbers FROM STDIN") as copy:

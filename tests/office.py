@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -231,8 +232,6 @@ class Office:
 
     def refresh(self) -> None:
         """Return when the API has read the registry as it is now."""
-        import asyncio
-
         loop = self.services.view._task.get_loop()  # type: ignore[union-attr]
         asyncio.run_coroutine_threadsafe(self.services.view.refresh(), loop).result(10)
 

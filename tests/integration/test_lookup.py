@@ -19,6 +19,7 @@ import pytest
 from exchange.api.lookup_route import PATH
 from exchange.licences import view as registry_view
 from exchange.licences.grouped import Place
+from exchange.licences.lookup import _licence
 from exchange.settings import Settings
 from exchange.trust.export import DatabaseEvidence
 from exchange.trust.keyfiles import create_keys
@@ -198,17 +199,10 @@ def test_a_number_in_each_of_its_usual_forms_finds_the_same_holder(office: Offic
     assert [found["fields"]["licence_id"] for found in answer.json()["licences"]] == [f"L{i}-T-BIZ", f"L{i}-T-ID"]
 
 
-def test_a_licence_that_is_withdrawn_or_out_of_its_time_is_shown_as_not_valid(office: Office, token: str) -> None:
-    office.clock.shift = timedelta(days=365 * 80)
-    office.refresh()
-    # The grant has ended by then; what is looked at is the rule itself.
-    from exchange.licences.lookup import _licence
-
+def test_a_licence_that_is_withdrawn_or_out_of_its_time_is_shown_as_not_valid(office: Office) -> None:
     table = office.services.view.licences["licences"]
     today = office.clock.now().date()
-    assert not _licence(table, licence(1, "T-ID"), {}, today).valid
-    office.clock.shift = timedelta(0)
-    today = office.clock.now().date()
+    assert not _licence(table, licence(1, "T-ID"), {}, today + timedelta(days=365 * 80)).valid
     assert _licence(table, licence(1, "T-ID"), {}, today).valid
     assert not _licence(table, licence(1, "T-ID", state="03"), {}, today).valid
     assert _licence(table, licence(1, "T-ID", valid_from=None, valid_to=None), {}, today).valid
