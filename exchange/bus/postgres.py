@@ -24,7 +24,7 @@ from exchange.bus.api import Capabilities, Connection, Lag, Message, Positions, 
 from exchange.bus.faults import check_sizes, no_topic, other_partitions
 from exchange.bus.postgres_days import turn_days
 from exchange.bus.postgres_group import CHANNEL, PostgresSubscription
-from exchange.bus.postgres_log import READ_BYTES, append, check_range, fetch, state_of, told
+from exchange.bus.postgres_log import ALIVE, READ_BYTES, append, check_range, fetch, state_of, told
 from schemas.clock import Clock, SystemClock
 from schemas.errors import TransientError
 
@@ -80,7 +80,7 @@ class PostgresBus:
     def connect(self) -> Connection:
         """Open a connection of the bus, in autocommit. Raises ``TransientError``."""
         with told("connecting"):
-            connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5, application_name="onedoor bus")
+            connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5, application_name="onedoor bus", **ALIVE)
             # A publisher frozen inside its transaction holds a partition's row: the server ends it, others wait longer.
             connection.execute("SET idle_in_transaction_session_timeout = '10s'")
             connection.execute("SET lock_timeout = '15s'")

@@ -17,6 +17,16 @@ from exchange.bus.faults import no_topic, out_of_range
 from schemas.errors import DefectError, TransientError
 
 READ_BYTES: Final = 16 << 20
+ALIVE: Final[dict[str, Any]] = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""libpq's options of every connection of the bus: one whose other end is silently gone is given up after a minute."""
+_ENDED: Final = ("25P03", "25P04")
+"""The server ended a session that idled in a transaction, or whose transaction took too long."""
 _TYPES: Final = ("uuid", "int4", "int8", "timestamptz", "bytea", "json", "bytea")
 
 _TAKE: Final = """
@@ -43,7 +53,7 @@ def told(doing: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         state = error.sqlstate or "no SQLSTATE"
-        if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) or error.sqlstate in _ENDED:
             raise TransientError(
                 f"the database of the bus did not answer while {doing} ({type(error).__name__}, {state})",
                 code="bus.away",

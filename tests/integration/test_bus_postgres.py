@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,6 +14,7 @@ import pytest
 
 from exchange.bus.api import Message, PartitionError, Received, TopicPartition
 from exchange.bus.postgres import PostgresBus
+from exchange.bus.postgres_log import told
 from schemas.clock import FakeClock
 from schemas.errors import DefectError, RejectedError, TransientError
 from tests.conformance.landing import until
@@ -209,6 +213,29 @@ def test_a_connection_that_was_cut_is_replaced(bus: PostgresBus, superuser_url: 
     until(lambda: sent, within_s=10, step=again)
     assert set(failures) <= {"bus.away"}
     assert sent == [1]
+
+
+@pytest.mark.parametrize("limit", ["idle_in_transaction_session_timeout", "transaction_timeout"])
+def test_a_session_that_the_server_ended_for_its_time_may_be_tried_again(bus: PostgresBus, limit: str) -> None:
+    connection = bus.connect()
+    connection.execute(f"SET {limit} = '20ms'")
+    connection.execute("BEGIN")
+    select.select([connection.fileno()], [], [], 20)  # the server has said that it ended the session
+    with pytest.raises(TransientError) as caught, told("testing"):
+        connection.execute("SELECT 1")
+    assert caught.value.code == "bus.away"
+    connection.close()
+
+
+def test_a_connection_whose_other_end_is_silently_gone_is_given_up_after_a_minute(bus: PostgresBus) -> None:
+    connection = bus.connect()
+    with socket.socket(fileno=os.dup(connection.fileno())) as seen:
+        options = [
+            seen.getsockopt(socket.IPPROTO_TCP, o) for o in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        ]
+        assert seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert (options, seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)) == ([30, 10, 3], 60_000)
+    connection.close()
 
 
 def test_where_no_server_answers_the_bus_is_away(clock: FakeClock) -> None:
