@@ -20,7 +20,7 @@ import psutil
 from console.local import airflow, databases, kafka, ports, postgres
 from console.local.home import Home, find_home, open_home
 from console.local.processes import end
-from console.local.supervisor import Child, Supervisor, read_pid
+from console.local.supervisor import Child, Supervisor, end_recorded, read_pid
 from exchange.settings import Settings
 from schemas.errors import Fault, RejectedError
 
@@ -122,7 +122,7 @@ def _start(made: Installation, kind: str, say: Callable[[str], None]) -> None:
         raise
     if made.with_airflow:
         api, *others = _airflow_children(made)
-        supervisor.start(api)  # a scheduler that goes on with what waits would have its tasks refused by an API that only starts
+        supervisor.start(api)  # a scheduler that goes on would have its tasks refused by an API that only starts
         supervisor.start(*others)
         made.addresses["Airflow"] = airflow.api(home).address
     made.addresses["Data Docs"] = str(made.settings.docs_dir)
@@ -183,8 +183,7 @@ def _choose_ports(made: Installation) -> None:
 def end_left(home: Home, name: str) -> None:
     """End the processes of a kind that a killed supervisor left, so that their port is free again."""
     for file in home.run_dir.glob(f"{name}*.pid"):
-        if (pid := read_pid(file)) is not None:
-            end(pid, sign=signal.SIGINT if name == "postgres" else signal.SIGTERM, timeout_s=30, group=name != "postgres")
+        end_recorded(file, sign=signal.SIGINT if name == "postgres" else signal.SIGTERM, group=name != "postgres")
         file.unlink(missing_ok=True)
 
 
@@ -279,10 +278,9 @@ def down(path: Path | None = None, *, timeout_s: float = 120) -> bool:
             process.terminate()
             process.wait(timeout_s)
     for file in sorted(_pid_files(home), key=lambda f: f.name == "postgres.pid"):
-        if (left := read_pid(file)) is not None:
+        is_postgres = file.name == "postgres.pid"
+        if end_recorded(file, sign=signal.SIGINT if is_postgres else signal.SIGTERM, group=not is_postgres):
             ran = True
-            is_postgres = file.name == "postgres.pid"
-            end(left, sign=signal.SIGINT if is_postgres else signal.SIGTERM, timeout_s=30, group=not is_postgres)
         file.unlink(missing_ok=True)
     return ran
 

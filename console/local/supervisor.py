@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from console.local.processes import alive, end, last_line
+from console.local.processes import alive, end, group_of, last_line
 from schemas.errors import OneDoorError, RejectedError, TransientError
 
 BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -56,6 +56,8 @@ class Child:
 class _Running:
     child: Child
     process: subprocess.Popen[bytes]
+    started: float
+    """When the process was made, by the system's clock: another may get its number once it has ended."""
     since: float
     failures: int = 0
     again_at: float | None = None
@@ -83,7 +85,7 @@ class Supervisor:
         started = []
         for child in children:
             self._end_leftover(child)
-            running = _Running(child, self._spawn(child), time.monotonic())
+            running = _Running(child, *self._spawn(child), time.monotonic())
             with self._lock:
                 self._running.append(running)
             started.append(running)
@@ -123,7 +125,7 @@ class Supervisor:
         with self._lock:
             running, self._running = self._running[::-1], []
         for one in running:
-            end(one.process.pid, sign=one.child.sign, timeout_s=one.child.patience_s, group=not one.child.lead_only)
+            self._end(one, one.child.patience_s)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 one.process.wait(5)
             self._pid_file(one.child.name).unlink(missing_ok=True)
@@ -149,16 +151,20 @@ class Supervisor:
             one.again_at = now + wait_s
             self.say(f"{one.child.name} ended (exit code {one.process.returncode}); starts again in {wait_s:.0f} s")
         elif now >= one.again_at:
-            end(one.process.pid, sign=one.child.sign, timeout_s=2)  # what is left of its group
+            self._end(one, 2)  # what is left of its group
             try:
-                one.process = self._spawn(one.child)
+                one.process, one.started = self._spawn(one.child)
             except (OSError, OneDoorError) as error:
                 self.say(f"{one.child.name} does not start: {type(error).__name__}")
                 one.again_at = now + BACKOFF_S[-1]
                 return
             one.since, one.again_at = now, None
 
-    def _spawn(self, child: Child) -> subprocess.Popen[bytes]:
+    def _end(self, one: _Running, timeout_s: float) -> None:
+        end(one.process.pid, started=one.started, sign=one.child.sign, timeout_s=timeout_s, group=not one.child.lead_only)
+
+    def _spawn(self, child: Child) -> tuple[subprocess.Popen[bytes], float]:
+        """Start a child and return it with the instant it started at."""
         if child.before is not None:
             child.before()
         log = self.log(child.name)
@@ -177,17 +183,14 @@ class Supervisor:
                 cwd="/" if child.account else None,
                 start_new_session=True,
             )
-        with contextlib.suppress(psutil.Error):
-            known = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-            self._pid_file(child.name).write_text(json.dumps(known), "utf-8")
-        return process
+        started = psutil.Process(process.pid).create_time()  # it is there, ended or not, until it is waited for
+        self._pid_file(child.name).write_text(json.dumps({"pid": process.pid, "started": started}), "utf-8")
+        return process, started
 
     def _end_leftover(self, child: Child) -> None:
         """End what a supervisor that was killed left behind."""
-        known = read_pid(self._pid_file(child.name))
-        if known is not None:
-            self.say(f"{child.name} was left by an earlier start; it is ended first")
-            end(known, sign=child.sign, timeout_s=child.patience_s, group=not child.lead_only)
+        if end_recorded(self._pid_file(child.name), sign=child.sign, timeout_s=child.patience_s, group=not child.lead_only):
+            self.say(f"{child.name} was left by an earlier start; it was ended first")
         self._pid_file(child.name).unlink(missing_ok=True)
 
     def _pid_file(self, name: str) -> Path:
@@ -196,12 +199,25 @@ class Supervisor:
 
 def read_pid(path: Path) -> int | None:
     """Return the process id in a pid file if that very process runs, else None."""
+    known = _known(path)
+    return known[0] if known is not None and alive(known[0], started=known[1]) else None
+
+
+def end_recorded(path: Path, *, sign: signal.Signals = signal.SIGTERM, timeout_s: float = 30, group: bool = True) -> bool:
+    """End what is left of the process in a pid file and of its group, as ``processes.end``; say whether there was anything."""
+    known = _known(path)
+    if known is None or not (alive(known[0], started=known[1]) or group_of(*known)):
+        return False
+    end(known[0], started=known[1], sign=sign, timeout_s=timeout_s, group=group)
+    return True
+
+
+def _known(path: Path) -> tuple[int, float] | None:
     try:
         known = json.loads(path.read_text("utf-8"))
-        pid, started = int(known["pid"]), float(known["started"])
+        return int(known["pid"]), float(known["started"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return pid if alive(pid, started=started) else None
 
 
 def _group(account: str | None) -> int | None:

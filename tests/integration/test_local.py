@@ -22,6 +22,7 @@ import pytest
 
 from console.local import credentials, databases, doctor, installation, kafka, ports, postgres
 from console.local.home import Home, find_home, open_home
+from console.local.processes import end, group_of
 from console.local.supervisor import Child, Supervisor, read_pid
 from exchange.settings import load_settings
 from schemas.errors import OneDoorError, RejectedError
@@ -321,6 +322,58 @@ def test_stopping_ends_what_a_child_started_too(supervisor: Supervisor, tmp_path
     supervisor.stop()
     eventually(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     assert not (supervisor.run_dir / "parent.pid").exists()
+
+
+LEAVING = (
+    "import subprocess, sys, pathlib\n"
+    "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+    "pathlib.Path({!r}).write_text(str(p.pid))\n"
+)
+"""Ends at once and leaves a child, whose number it writes."""
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_a_dead_leader_left_of_its_group_is_ended(tmp_path: Path) -> None:
+    leader = subprocess.Popen(python(LEAVING.format(str(tmp_path / "left")))(), start_new_session=True)
+    started = psutil.Process(leader.pid).create_time()
+    leader.wait(30)
+    left = int((tmp_path / "left").read_text())
+    assert not gone(left)
+    end(leader.pid, started=started, timeout_s=5)
+    assert gone(left)
+
+
+def test_stopping_ends_the_group_of_a_child_that_died(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.start(Child("leader", python(LEAVING.format(str(tmp_path / "left"))), patience_s=5))
+    one = supervisor._running[0]
+    one.process.wait(30)
+    left = int((tmp_path / "left").read_text())
+    supervisor.stop()
+    assert gone(left)
+
+
+def test_the_group_that_a_killed_supervisors_dead_child_left_is_ended_first(supervisor: Supervisor, tmp_path: Path) -> None:
+    child = Child("leader", python(LEAVING.format(str(tmp_path / "left"))), patience_s=5)
+    supervisor.start(child)
+    supervisor._running.pop().process.wait(30)
+    left = int((tmp_path / "left").read_text())
+    other = Supervisor(supervisor.run_dir, supervisor.logs_dir)
+    other.start(child)
+    assert gone(left)
+    other.stop()
+
+
+def test_a_process_that_has_got_a_dead_leaders_number_is_left_alone() -> None:
+    stranger = subprocess.Popen(python("import time; time.sleep(60)")(), start_new_session=True)
+    began = psutil.Process(stranger.pid).create_time()
+    end(stranger.pid, started=began - 3600, timeout_s=0.1)
+    assert group_of(stranger.pid, began - 3600) == []
+    assert stranger.poll() is None
+    end(stranger.pid, started=began, timeout_s=5)
+    assert stranger.wait(5) is not None
 
 
 def test_a_child_that_ends_at_its_start_tells_the_last_line_of_its_log(supervisor: Supervisor) -> None:
