@@ -33,6 +33,10 @@ TITLES: Mapping[str, str] = {
 }
 
 
+_FILE_COLUMNS = 400
+"""The width of what goes into a file or a pipe, so that a row of a table stays a line."""
+
+
 def show(value: Any, *, as_json: bool, text: str | Callable[[], Any] | None = None) -> None:
     """Print a command's answer on standard output.
 
@@ -185,7 +189,8 @@ def _tell(members: Mapping[str, str], line: str, as_json: bool) -> None:
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, soft_wrap=not terminal, width=None if terminal else _FILE_COLUMNS)
 
 
 def _plain(value: object) -> object:

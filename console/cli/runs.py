@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.output import Json, progress, say, show, table
+from schemas.clock import CHINA
 
 if TYPE_CHECKING:
     from exchange.bootstrap import Hub
@@ -137,7 +138,7 @@ def runs(
         as_json=as_json,
         text=lambda: (
             table(
-                ["run", "resource", "mode", "state", "read", "landed", "set aside", "seconds", "started"],
+                ["run", "resource", "mode", "state", "read", "landed", "aside", "s", "started"],
                 [
                     [
                         r.id,
@@ -148,7 +149,7 @@ def runs(
                         r.rows_landed if r.rows_landed is not None else 0,
                         r.rows_set_aside,
                         r.as_json()["seconds"] or 0.0,
-                        r.started_at.isoformat(timespec="seconds"),
+                        f"{r.started_at.astimezone(CHINA):%m-%d %H:%M:%S}",
                     ]
                     for r in found
                 ],

@@ -106,7 +106,8 @@ def do(settings: Settings, *, scale: float) -> Outcome:
             rows = [_checked(hub, made, name, checks) for name in enrol.RESOURCES]
         asked, answer, status = _look_up(settings, enrolled.client_id, enrolled.secret.reveal(), example_lookup(made))
         checks += _lookup_checks(hub, answer, status)
-        return Outcome(rows, asked, status, answer, checks)
+        personal = [f.name for f in hub.registry.resource("licences").contract.personal]
+        return Outcome(rows, asked, status, _hidden(answer, personal), checks)
     finally:
         hub.close()
 
@@ -233,6 +234,22 @@ def _look_up(settings: Settings, client_id: str, secret: str, body: dict[str, st
     headers = {"content-type": "application/json", "authorization": f"Bearer {token['access_token']}"}
     status, answer = _post(settings, "/api/v1/licences/lookup", json.dumps(body), headers)
     return shown, answer, status
+
+
+def _hidden(answer: Any, personal: list[str]) -> Any:
+    """Return an answer as it may be printed, since what is printed may go to a log: of a personal value the first character."""
+    if not (isinstance(answer, dict) and "licences" in answer):
+        return answer
+    licences = [
+        licence
+        | {
+            "fields": {
+                n: str(v)[:1] + "*" * len(str(v)[1:]) if n in personal and v else v for n, v in licence["fields"].items()
+            }
+        }
+        for licence in answer["licences"]
+    ]
+    return answer | {"licences": licences}
 
 
 def _post(settings: Settings, path: str, body: str, headers: dict[str, str]) -> tuple[int, Any]:
