@@ -193,19 +193,37 @@ class AsyncLedger:
         return await future
 
     async def check(self) -> None:
-        """Return when the ledger can be written to. Raises ``TransientError`` ``ledger.away`` otherwise. Writes nothing."""
+        """Return when the ledger can be written to. Raises ``TransientError`` ``ledger.away`` otherwise. Writes nothing.
+
+        Where no record went well since the last failure, a record is made and written as any other, and rolled back.
+        """
         if self._task is None or self._task.done():
             raise _away_error()
+        if self._connection is not None and not self._connection.is_closed():
+            return
         try:
-            connection = self._connection
-            if connection is None or connection.is_closed():
-                probe = await asyncpg.connect(self._url, timeout=self._timeout_s)
-                try:
-                    await probe.execute("SELECT 1 FROM trust.ledger LIMIT 0", timeout=self._timeout_s)
-                finally:
-                    await probe.close(timeout=self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                await self._try()
         except _DRIVER as error:
             raise _away_error() from error
+        except Exception:  # noqa: BLE001 - what stops a record stops this one; its words may repeat one
+            raise _away_error() from None
+
+    async def _try(self) -> None:
+        """Do all that a first record needs, on a connection of its own, and take it back."""
+        probe = await asyncpg.connect(self._url, statement_cache_size=0)
+        try:
+            insert = await probe.prepare(_INSERT_ASYNCPG)
+            transaction = probe.transaction()
+            await transaction.start()
+            first = [start_record(_cited(await probe.fetchrow(_CHECKPOINT)), self._known)]
+            chain, salts = f"{self._incarnation}.tried", self._random(SALT_BYTES)
+            await insert.fetch(
+                chain, *_columns(lines_after(GENESIS, first, chain=chain, n=0, at=self._clock.now(), salts=salts))
+            )
+            await transaction.rollback()
+        finally:
+            probe.terminate()
 
     async def close(self) -> None:
         """Write what waits, and let go of the connection."""
@@ -225,7 +243,10 @@ class AsyncLedger:
                     await self._wake.wait()
                     continue
                 batch, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
-                await self._flush(batch)
+                try:
+                    await self._flush(batch)
+                except Exception:  # noqa: BLE001 - its batch is refused; the next record has a new chain and connection
+                    self._drop()
         finally:
             _refuse(self._waiting, None)
             self._waiting = []
@@ -318,6 +339,8 @@ def _away() -> Iterator[None]:
     except psycopg.OperationalError as error:
         raise _away_error() from error
     except psycopg.Error as error:
+        if error.sqlstate in ("25P03", "25P04"):  # the server ended the session, or its transaction, for taking too long
+            raise _away_error() from error
         raise DefectError(
             "the ledger refused a record",
             code="ledger.refused",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import select
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -406,6 +409,56 @@ def test_while_the_ledger_is_away_every_record_is_refused_and_nothing_hangs(keys
         await ledger.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 5))
+
+
+def test_an_error_that_nobody_foresaw_refuses_its_records_and_the_next_ones_are_kept(
+    connect: Connect, keys: KeyRing, clock: FakeClock, folder: Path, hub_db: str
+) -> None:
+    failing = [False]
+
+    def random(size: int) -> bytes:
+        if failing[0]:
+            raise ValueError("张三丰")
+        return bytes(size)
+
+    async def scenario() -> tuple[Receipt, Receipt]:
+        ledger = await AsyncLedger.open(hub_db, keys, clock, "api1")
+        ledger._random = random
+        before = await ledger.append(record(1))
+        failing[0] = True
+        for _ in range(2):
+            with pytest.raises(TransientError) as caught:
+                await ledger.append(record(2))
+            assert caught.value.code == "ledger.away"
+            assert "张三丰" not in "".join(traceback.format_exception(caught.value))
+        with pytest.raises(TransientError) as dead:
+            await ledger.check()
+        assert "张三丰" not in "".join(traceback.format_exception(dead.value))
+        failing[0] = False
+        await ledger.check()
+        after = await ledger.append(record(3))
+        await ledger.close()
+        return before, after
+
+    before, after = asyncio.run(asyncio.wait_for(scenario(), 20))
+    assert before.chain != after.chain
+    with connect() as connection:
+        kept = connection.execute("SELECT DISTINCT chain FROM trust.ledger ORDER BY chain").fetchall()
+    assert kept == [(before.chain,), (after.chain,)]
+    seal_checkpoint(connect, keys, clock, folder)
+    assert checked(connect, keys, folder).intact
+
+
+def test_a_record_in_a_transaction_that_the_server_ended_for_its_time_may_be_tried_again(
+    connect: Connect, keys: KeyRing, clock: FakeClock
+) -> None:
+    ledger = Ledger.open(connect, keys, clock, "a")
+    with contextlib.closing(connect()) as connection:
+        connection.execute("SET idle_in_transaction_session_timeout = '20ms'")
+        select.select([connection.fileno()], [], [], 20)
+        with pytest.raises(TransientError) as caught:
+            ledger.append([record(1)], within=connection)
+    assert caught.value.code == "ledger.away"
 
 
 def test_a_text_that_is_no_unicode_is_refused_alone(connect: Connect, keys: KeyRing, clock: FakeClock, hub_db: str) -> None:
