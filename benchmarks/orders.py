@@ -22,11 +22,11 @@ COLUMNS = (
 KEYED = COLUMNS.format(key="PRIMARY KEY")
 BARE = COLUMNS.format(key="")
 _FIRST_DAY, _DAYS = 8035, 2406  # 1992-01-01 to 1998-08-02
-_WORDS = (
-    "furiously final deposits sleep carefully ironic packages across the blithely regular accounts haggle quickly express "
-    "requests among special theodolites wake slyly pending instructions boost even foxes nag unusual pinto beans detect bold "
-    "platelets cajole silent dependencies according to"
-).split()
+_WORDS = """
+    furiously final deposits sleep carefully ironic packages across the blithely regular accounts haggle quickly express
+    requests among special theodolites wake slyly pending instructions boost even foxes nag unusual pinto beans detect bold
+    platelets cajole silent dependencies according to
+""".split()
 
 CONTRACT = DataContract(
     name=resource_name("orders"),
@@ -86,7 +86,8 @@ def _cut(pool: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> pa.Array:
     ends = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=ends[1:])
     at = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
-    return pa.Array.from_buffers(pa.string(), len(lengths), [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(pool[at].tobytes())])
+    buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(pool[at].tobytes())]
+    return pa.Array.from_buffers(pa.string(), len(lengths), buffers)
 
 
 def fill(url: str, rows: int) -> None:

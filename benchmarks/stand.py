@@ -57,9 +57,7 @@ class Stand:
     def register(self, contract: DataContract) -> None:
         """Register a contract and what it names."""
         settings = self.made.settings
-        registry = Registry(
-            settings.database_url, settings.the_clock, keys_dir=settings.keys_dir, dags_json=settings.dags_file
-        )
+        registry = Registry(settings.database_url, settings.the_clock, keys_dir=settings.keys_dir, dags_json=settings.dags_file)
         try:
             registry.ensure_department(contract.department, contract.department)
             registry.ensure_system(contract.system, contract.system, contract.department)
@@ -96,7 +94,7 @@ class Stand:
 
     def pid(self, name: str) -> int:
         """Return the process id of a part."""
-        return int((self.made.home.run_dir / f"{name}.pid").read_text().split()[0])
+        return int(json.loads((self.made.home.run_dir / f"{name}.pid").read_text())["pid"])
 
     def psql(self, url: str, *arguments: str) -> list[str]:
         """Return a command line of psql; the password goes by the environment of ``url_env``."""
@@ -109,6 +107,7 @@ def stand(work: Path, *, bus: str = "postgres", home: str | None = None) -> Iter
     folder = work / (home or f"home-{bus}")
     remove_home(folder)
     env = {name: value for name, value in os.environ.items() if not name.startswith("ONEDOOR_")}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # or each start of a process compiles all that it imports
     env |= {"ONEDOOR_HOME": str(folder), "PYTHONPATH": str(Path(__file__).parent.parent)}
     kept = dict(os.environ)
     os.environ.clear()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,12 @@ from schemas.contract import DataContract
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
 from schemas.secret import Secret
+
+
+@lru_cache(maxsize=4096)
+def kept_contract(odcs: str, where: str) -> DataContract:
+    """Return the contract of a text that the registry keeps, read once in a process: workers ask every second."""
+    return read_contract(odcs, where=where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class RegisteredResource:
     @cached_property
     def contract(self) -> DataContract:
         """The contract in force, parsed."""
-        return read_contract(self.odcs, where=f"{self.name} {self.version}")
+        return kept_contract(self.odcs, f"{self.name} {self.version}")
 
 
 @dataclass(frozen=True, slots=True)

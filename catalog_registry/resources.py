@@ -6,8 +6,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from catalog_registry import snapshot
-from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord
-from catalog_registry.rules import content_hash, newer, refused
+from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord, kept_contract
+from catalog_registry.rules import check_change, content_hash, newer, refused
 from catalog_registry.sources import Sources
 from catalog_registry.store.change import Change
 from catalog_registry.store.rows import known, resource_record
@@ -20,6 +20,9 @@ from schemas.resource import ResourceName
 
 class Resources(Sources):
     """The shared resources, each with a contract in force."""
+
+    _dags_seen: tuple[int, tuple[int, int, int] | None] | None = None
+    """The registry's version, and the snapshot's file, when the one was last found to say the other."""
 
     def register_resource(
         self, contract_text: str, *, by: str, code: str | None = None, where: str = "<contract>"
@@ -36,7 +39,8 @@ class Resources(Sources):
 
         Raises:
             RejectedError: the contract is not valid or has no key, its source, system or department is unknown or they do not
-                belong together, this version exists with other content, or a higher version is in force.
+                belong together, this version exists with other content, a higher version is in force, or the one in force has
+                other partitions or another key.
         """
         contract = read_contract(contract_text, where=where)
         if not contract.key:
@@ -69,6 +73,8 @@ class Resources(Sources):
                     remedy="raise the contract's version",
                     fault=Fault.PROVIDER,
                 )
+            if row is not None and row.version is not None and known is None:
+                check_change(self._in_force(change.session, row), contract)
             if row is None:
                 row = Resource(name=contract.name, state="published", created_at=now)
                 change.session.add(row)
@@ -79,9 +85,26 @@ class Resources(Sources):
                 change.event("resource.coded", contract.name, {"code": code})
             change.session.flush()
             registered = self._resource(change.session, row, self._source(source, change.session))
-        if self._dags_json is not None:
-            snapshot.refresh(self, self._dags_json)
+        self.refresh_dags()
         return registered
+
+    def refresh_dags(self) -> bool:
+        """Make the snapshot for Airflow say what is registered, and say whether it did not; cheap where nothing changed.
+
+        A kill between a registration and its snapshot leaves one that is too old, so this is called again and again.
+
+        Raises:
+            RejectedError: too many of the resources would lose their DAGs (``dags.shrank``); the last snapshot stays.
+        """
+        if self._dags_json is None:
+            return False
+        version = self.version()  # before the resources are read: what is registered meanwhile is seen by the next call
+        seen = (version, snapshot.stamp(self._dags_json))
+        if seen == self._dags_seen:
+            return False
+        written = snapshot.refresh(self, self._dags_json)
+        self._dags_seen = (version, snapshot.stamp(self._dags_json))
+        return written
 
     def _belongs(self, session: Session, contract: DataContract) -> Source:
         """Return the contract's source, having checked that source, system and department belong together."""
@@ -170,7 +193,11 @@ class Resources(Sources):
             row = session.get(ContractVersion, (name, version))
             if row is None:
                 raise refused(f"resource {name} has no contract version {version}", "contract.unknown_version", where=name)
-            return read_contract(row.odcs, where=f"{name} {version}")
+            return kept_contract(row.odcs, f"{name} {version}")
+
+    def _in_force(self, session: Session, row: Resource) -> DataContract:
+        version = session.get_one(ContractVersion, (row.name, row.version))
+        return read_contract(version.odcs, where=f"{row.name} {row.version}")
 
     def _resource(self, session: Session, row: Resource, source: SourceRecord) -> RegisteredResource:
         contract = session.scalars(
