@@ -19,7 +19,6 @@ from schemas.errors import TransientError
 from tests.conftest import missing, require
 from tests.installation import Expected, Installation, installed, plain
 
-
 pytestmark = pytest.mark.timeout(420)
 
 
