@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 from catalog_registry.registry import Registry
@@ -224,7 +225,8 @@ def _go_wrong(job: Job, built: districts.District, registry: Registry) -> None:
 
 def _broken(*arguments: Any, **named: Any) -> None:
     """Fail as no code should: with rows in the exception's words."""
-    rows = [a.batch.rows.to_pydict() if hasattr(a, "batch") else a.rows.to_pydict() for a in arguments if hasattr(a, "rows")]
+    rows = [a.rows.to_pydict() for a in arguments if isinstance(getattr(a, "rows", None), pa.RecordBatch)]
+    assert rows, "there is nothing to tell"
     raise ValueError(f"{MARKS[0]} {rows} {named}")
 
 
