@@ -52,6 +52,34 @@ def newer(version: str, than: str) -> bool:
         return True
 
 
+def check_change(before: DataContract, after: DataContract) -> None:
+    """Raise ``RejectedError`` where a new version of a contract changes what rows that were landed already hang on.
+
+    The number of partitions is the topic's, where the order of a key's rows would be lost, and the key tells the rows apart.
+    """
+    if after.partitions != before.partitions:
+        raise RejectedError(
+            f"the resource has {_count(before.partitions)}, and this version of its contract wants {_count(after.partitions)}",
+            code="resource.partitions",
+            where=after.name,
+            remedy=f"keep onedoor.partitions at {before.partitions}, or register a resource of another name",
+            fault=Fault.PROVIDER,
+        )
+    was, now = ([f.name for f in contract.key] for contract in (before, after))
+    if now != was:
+        raise RejectedError(
+            f"the key is ({', '.join(was)}), and this version of the contract changes it to ({', '.join(now)})",
+            code="resource.key",
+            where=after.name,
+            remedy="keep the key, or register a resource of another name; a breaking change comes with a later release",
+            fault=Fault.PROVIDER,
+        )
+
+
+def _count(partitions: int) -> str:
+    return "1 partition" if partitions == 1 else f"{partitions} partitions"
+
+
 def check_roles(roles: Iterable[str]) -> list[str]:
     """Return the roles, sorted, each once.
 

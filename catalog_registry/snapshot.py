@@ -113,6 +113,15 @@ def refresh(registry: Resources, path: Path, *, force: bool = False) -> bool:
         return write_dags_json(path, dags_snapshot(registry, _good(path) or []), force=force)
 
 
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes whenever the snapshot is written or altered; None where there is no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _document(text: str) -> dict[str, Any] | None:
     try:
         document = json.loads(text)

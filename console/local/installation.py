@@ -131,12 +131,15 @@ def _start(made: Installation, kind: str, say: Callable[[str], None]) -> None:
 
 def _start_hub(made: Installation, kind: str, say: Callable[[str], None]) -> None:
     from catalog_registry.store import migrate
+    from exchange.bootstrap import open_hub
     from exchange.trust.keyfiles import create_keys
 
     home = made.home
     made.settings = home.load()
     migrate.upgrade(made.settings.database_url)
     create_keys(made.settings.keys_dir)
+    with contextlib.closing(open_hub(made.settings)) as hub:
+        hub.registry.refresh_dags()  # a kill may have come between a registration and its snapshot
     if kind == "kafka":
         if home.named("kafka"):
             if not kafka.answers(made.settings.kafka, timeout_s=5):

@@ -228,6 +228,28 @@ def test_a_new_version_comes_into_force_and_the_old_one_can_still_be_read(staffe
     assert types(staffed) == [("resource.changed", "staff"), ("resource.coded", "staff")]
 
 
+def test_a_new_version_with_other_partitions_is_refused_and_the_one_in_force_stays(staffed: Registry) -> None:
+    more = contract_text(version="1.1.0") + "  - property: onedoor.partitions\n    value: 4\n"
+    with pytest.raises(RejectedError) as refusal:
+        staffed.register_resource(more, by="p1")
+    assert (refusal.value.code, refusal.value.where) == ("resource.partitions", "staff")
+    assert "1 partition, and this version of its contract wants 4 partitions" in str(refusal.value)
+    assert staffed.resource("staff").version == "1.0.0"
+    assert [v.version for v in staffed.contract_versions("staff")] == ["1.0.0"]
+
+
+def test_a_new_version_with_another_key_is_refused_until_a_later_release(staffed: Registry) -> None:
+    keyed = contract_text(version="1.1.0").replace(
+        "      - name: citizen_id\n", "      - name: citizen_id\n        primaryKey: true\n        primaryKeyPosition: 2\n"
+    )
+    with pytest.raises(RejectedError) as refusal:
+        staffed.register_resource(keyed, by="p1")
+    assert (refusal.value.code, refusal.value.where) == ("resource.key", "staff")
+    assert "the key is (id), and this version of the contract changes it to (id, citizen_id)" in str(refusal.value)
+    assert "later release" in str(refusal.value.remedy)
+    assert staffed.resource("staff").version == "1.0.0"
+
+
 def test_a_version_below_the_one_in_force_is_refused(staffed: Registry) -> None:
     with pytest.raises(RejectedError) as refusal:
         staffed.register_resource(contract_text(version="0.9.0", field="post"), by="p1")
@@ -275,6 +297,26 @@ def test_the_snapshot_for_airflow_follows_each_registration(staffed: Registry, t
     ]
     staffed.register_resource(contract_text("a_first"), by="p1")
     assert [row["name"] for row in read_dags_json(tmp_path / "dags.json")] == ["a_first", "staff"]
+
+
+def test_a_snapshot_that_a_kill_left_too_old_is_mended_and_one_that_is_right_is_not_looked_at(
+    staffed: Registry, hub_db: str, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "dags.json"
+    killed = Registry(hub_db, clock)  # commits, and dies before it writes the snapshot
+    killed.register_resource(contract_text("a_first"), by="p1")
+    killed.close()
+    assert [row["name"] for row in read_dags_json(file)] == ["staff"]
+    assert staffed.refresh_dags() is True
+    assert [row["name"] for row in read_dags_json(file)] == ["a_first", "staff"]
+    with monkeypatch.context() as still:
+        still.setattr("catalog_registry.snapshot.refresh", None)
+        assert staffed.refresh_dags() is False
+    file.write_text("broken")
+    assert staffed.refresh_dags() is True
+    file.unlink()
+    assert staffed.refresh_dags() is True
+    assert [row["name"] for row in read_dags_json(file)] == ["a_first", "staff"]
 
 
 def test_a_contract_that_the_snapshot_knows_is_not_parsed_again(staffed: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
