@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -21,14 +21,16 @@ from exchange.collect.messages import Encoder, Origin, Total, end_messages
 from exchange.collect.sample import Sample
 from exchange.crash import reach
 from exchange.store import quarantine, runs, tables
+from exchange.store.close import share_within
 from exchange.store.database import Connection, translated
 from exchange.store.quarantine import SetAside, set_aside_of
 from exchange.store.runs import Run
 from exchange.trust.seal import open_value, seal_batch, seal_value
 from quality.checks import Checks, compile_checks
-from quality.gate import check, verdict
+from quality.gate import check
+from schemas.clock import CHINA
 from schemas.conform import conform
-from schemas.contract import DataContract
+from schemas.contract import DataContract, LogicalType
 from schemas.errors import DefectError, Fault, OneDoorError, RejectedError, TransientError
 from schemas.ids import new_id
 from schemas.resource import data_topic
@@ -95,7 +97,7 @@ class Collector:
         if number is not None:
             with closing(self._chunks(source, window, number, after)) as made:
                 self._make_durable(made)
-        stable = _stable(before.fingerprint, source.state(self.contract).fingerprint if looks else None, resumed=bool(number))
+        stable = _stable(before.fingerprint, source.state(self.contract).fingerprint if looks else None, resumed=number != 0)
         self._finish(stable)
 
     # Chunks -----------------------------------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ class Collector:
                     began = time.perf_counter()
                     self._write(made)
                     self.stages.publish += time.perf_counter() - began
-                except BaseException as error:  # handed to the collector's own thread
+                except BaseException as error:  # noqa: BLE001 - handed to the collector's own thread
                     failed.append(error)
 
         writer = threading.Thread(target=write, name="chunk-writer")
@@ -203,8 +205,8 @@ class Collector:
                 self.connection, self.contract, self.run.id, made.number, made.aside, self.hub.keys, self.hub.clock.now()
             )
             self.connection.execute(
-                """INSERT INTO exchange.chunk (run, chunk, attempt, state, after_key, upto_key, rows_read, rows_set_aside, messages,
-                     as_of, totals) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+                """INSERT INTO exchange.chunk (run, chunk, attempt, state, after_key, upto_key, rows_read, rows_set_aside,
+                     messages, as_of, totals) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
                 [
                     self.run.id,
                     made.number,
@@ -221,7 +223,8 @@ class Collector:
             )
             counted = self.connection.execute(
                 """UPDATE exchange.run SET rows_read = rows_read + %s, rows_set_aside = rows_set_aside + %s,
-                     as_of_first = least(as_of_first, %s), as_of_last = greatest(as_of_last, %s) WHERE id = %s AND state = 'collecting'""",
+                     as_of_first = least(as_of_first, %s), as_of_last = greatest(as_of_last, %s)
+                   WHERE id = %s AND state = 'collecting'""",
                 [made.read, aside, made.as_of, made.as_of, self.run.id],
             )
             if not counted.rowcount:
@@ -252,7 +255,7 @@ class Collector:
             self.connection.commit()
             if run.state != "collecting":
                 raise runs.closed_by(run)
-            verdict(run.rows_read, run.rows_set_aside, self.contract.limits)
+            share_within(run, run.rows_set_aside, self.contract)
             reach("collect.before_manifest")
             totals: dict[int, Total] = {}
             rows = self.connection.execute(
@@ -281,8 +284,8 @@ class Collector:
             with self.connection.transaction():
                 if not joins:
                     self.connection.execute(
-                        """INSERT INTO exchange.chunk (run, chunk, attempt, state, rows_read, rows_set_aside, messages, as_of, totals)
-                           VALUES (%s, %s, %s, 'spooled', 0, 0, %s, %s, '{}')""",
+                        """INSERT INTO exchange.chunk (run, chunk, attempt, state, rows_read, rows_set_aside, messages,
+                             as_of, totals) VALUES (%s, %s, %s, 'spooled', 0, 0, %s, %s, '{}')""",
                         [run.id, number, run.attempt, len(messages), now],
                     )
                 collected = self.connection.execute(
@@ -455,10 +458,19 @@ def _start(
     now = hub.clock.now()
     found = runs.open_run(connection, contract.name)
     connection.commit()
+    asked = _Asked(full, since, allow_shrink)
     if found is not None and found.state == "collected":
+        if not asked.served_by(found):
+            raise TransientError(
+                "another run of it is on its way into the store, and was not asked for what this one is",
+                code="collect.running",
+                where=f"run {found.id}",
+                remedy="try again when it is closed",
+                fault=Fault.CLIENT,
+            )
         return found, None
     if found is not None:
-        if found.contract_version == contract.version and source.capabilities.keyset:
+        if found.contract_version == contract.version and source.capabilities.keyset and asked.served_by(found):
             connection.execute("UPDATE exchange.run SET attempt = attempt + 1 WHERE id = %s", [found.id])
             connection.commit()
             window = None
@@ -467,9 +479,14 @@ def _start(
             return replace(found, attempt=found.attempt + 1), window
         reason = RejectedError("cut short, and begun again from the start", code="collect.superseded")
         _fail(hub, connection, found.id, reason)
-    cursor = _cursor_of(connection, contract, since)
+    saved = _saved_cursor(connection, contract)
+    cursor = saved if since is None else _since(contract, since, saved)
     incremental = contract.cursor is not None and source.capabilities.incremental and not full and cursor is not None
     bounds = source.window(contract, cursor if incremental else None, now) if contract.cursor is not None else None
+    report: dict[str, Any] = {"allow_shrink": True} if allow_shrink else {}
+    if since is not None:
+        report["since"] = since
+        report["keeps_cursor"] = incremental and saved is not None and _later(contract, str(cursor), saved)
     topic = _topic(hub, connection, contract)
     run_id = new_id("r", now)
     with translated(), connection.transaction():
@@ -487,12 +504,30 @@ def _start(
                 bounds.after if bounds else None,
                 bounds.upto if bounds else None,
                 str(bounds.kind) if bounds else None,
-                Jsonb({"allow_shrink": True} if allow_shrink else {}),
+                Jsonb(report),
             ],
         )
+        tables.create_staging(connection, contract, run_id)
     run = runs.get_run(connection, run_id)
     connection.commit()
     return run, bounds if incremental else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a caller wants of a collection."""
+
+    full: bool
+    since: str | None
+    allow_shrink: bool
+
+    def served_by(self, run: Run) -> bool:
+        """Say whether an open run does what is asked."""
+        return (
+            (not self.full or run.mode == "full")
+            and (self.since is None or run.report.get("since") == self.since)
+            and (not self.allow_shrink or bool(run.report.get("allow_shrink")))
+        )
 
 
 def _topic(hub: Hub, connection: Connection, contract: DataContract) -> Topic:
@@ -510,14 +545,61 @@ def _topic(hub: Hub, connection: Connection, contract: DataContract) -> Topic:
         return Topic(name, row[0], contract.partitions)
 
 
-def _cursor_of(connection: Connection, contract: DataContract, since: str | None) -> str | None:
-    if since is not None:
-        if contract.cursor is None:
-            raise RejectedError(f"{contract.name} has no cursor to start from", code="collect.no_cursor", fault=Fault.CLIENT)
-        return since
-    row = connection.execute("SELECT value FROM exchange.cursor WHERE resource = %s", [contract.name]).fetchone()
+def _saved_cursor(connection: Connection, contract: DataContract) -> str | None:
+    """Return the cursor to go on from; None where everything must be read: nothing was proved yet, or under other terms."""
+    row = connection.execute(
+        "SELECT contract_version FROM exchange.run WHERE resource = %s AND state = 'proved' ORDER BY ended_at DESC LIMIT 1",
+        [contract.name],
+    ).fetchone()
+    cursor = connection.execute("SELECT value FROM exchange.cursor WHERE resource = %s", [contract.name]).fetchone()
     connection.commit()
-    return row[0] if row else None
+    if row is None or cursor is None or row[0] != contract.version:
+        return None
+    return str(cursor[0])
+
+
+def _since(contract: DataContract, since: str, saved: str | None) -> str:
+    """Return the cursor that a caller asks to start after, in its canonical text.
+
+    Raises:
+        RejectedError: the resource has no cursor, was not collected in full yet, or the text is no value of its cursor.
+    """
+    if contract.cursor is None:
+        raise RejectedError(f"{contract.name} has no cursor to start from", code="collect.no_cursor", fault=Fault.CLIENT)
+    if saved is None:
+        raise RejectedError(
+            f"{contract.name} was not collected in full under this contract yet",
+            code="collect.no_full_load",
+            remedy="collect it once without --since",
+            fault=Fault.CLIENT,
+        )
+    try:
+        return _canonical_cursor(contract, since)
+    except ValueError:
+        raise RejectedError(
+            f"--since is no {contract.field(contract.cursor.field).logical_type} as the cursor {contract.cursor.field} is",
+            code="collect.since",
+            remedy="write it as 2026-11-23T08:00:00+08:00, 2026-11-23 or a whole number",
+            fault=Fault.CLIENT,
+        ) from None
+
+
+def _canonical_cursor(contract: DataContract, text: str) -> str:
+    kind = contract.field(contract.cursor.field).logical_type if contract.cursor else LogicalType.TIMESTAMP
+    if kind is LogicalType.INTEGER:
+        return str(int(text))
+    if kind is LogicalType.DATE:
+        return date.fromisoformat(text).isoformat()
+    at = datetime.fromisoformat(text)
+    return f"{(at if at.tzinfo else at.replace(tzinfo=CHINA)).astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}Z"
+
+
+def _later(contract: DataContract, one: str, than: str) -> bool:
+    """Say whether one cursor stands after another."""
+    one, than = _canonical_cursor(contract, one), _canonical_cursor(contract, than)
+    if contract.cursor is not None and contract.field(contract.cursor.field).logical_type is LogicalType.INTEGER:
+        return int(one) > int(than)
+    return one > than
 
 
 def _stable(before: str | None, after: str | None, *, resumed: bool) -> bool | None:
@@ -570,7 +652,7 @@ def _ahead(chunks: Iterator[RawChunk]) -> Generator[RawChunk, None, None]:
                 if stop.is_set():
                     return
             offer(None)
-        except BaseException as error:  # handed to the thread that takes the chunks
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that takes the chunks
             offer(error)
 
     reader = threading.Thread(target=read, name="chunk-reader")

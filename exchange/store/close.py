@@ -6,10 +6,10 @@ All of it is one transaction with the run's state and its cursor: either the run
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from exchange.crash import reach
 from exchange.store import quarantine, tables
 from exchange.store.database import Connection
-from exchange.store.runs import Run, get_run
+from exchange.store.runs import Run, get_run, run_event
 from exchange.trust.keyring import KeyRing
 from quality.checks import DUPLICATE_KEY, SetRule, set_rules
 from quality.gate import verdict
@@ -26,6 +26,12 @@ from schemas.canonical import MODULUS
 from schemas.contract import DataContract
 from schemas.errors import DefectError, RejectedError, TransientError
 from schemas.landed import key_columns, landed_sql
+
+SWAP_TRIES: Final = 30
+SWAP_PAUSE_S: Final = 0.4
+MOVE_ROWS: Final = 20_000
+LEAST_ROWS: Final = 100
+"""A cursor run reads few rows: the share of bad ones is taken of at least so many, or one bad row would stop a quiet table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,11 @@ class Counts:
     changed: int
     unchanged: int
     deleted: int
+
+    @property
+    def landed(self) -> int:
+        """Rows that were landed, whatever they changed."""
+        return self.inserted + self.changed + self.unchanged
 
 
 def is_complete(connection: Connection, run: Run) -> bool:
@@ -52,15 +63,7 @@ def is_complete(connection: Connection, run: Run) -> bool:
     return bool(row and row[0] == row[1])
 
 
-def close_run(
-    connection: Connection,
-    run_id: str,
-    contract: DataContract,
-    keys: KeyRing,
-    now: datetime,
-    *,
-    outbox: Callable[[Connection, Run], None],
-) -> bool:
+def close_run(connection: Connection, run_id: str, contract: DataContract, keys: KeyRing, now: datetime) -> bool:
     """Prove a collected run, serve it and close it; False where another worker has closed it.
 
     Args:
@@ -69,7 +72,6 @@ def close_run(
         contract: the contract version that the run was collected under.
         keys: to seal rows that the set rules set aside.
         now: the hub's instant.
-        outbox: writes the run's event in the same transaction.
 
     Raises:
         RejectedError: too many rows set aside (``quality.too_many_bad``), an empty load (``store.empty_load``) or one that
@@ -88,14 +90,13 @@ def close_run(
         run = get_run(connection, run_id)
         _prove(connection, run)
         tables.create_staging(connection, contract, run.id)
-        keyed, found = _apply_set_rules(connection, contract, run, keys, now)
+        found = _apply_set_rules(connection, contract, run, keys, now)
         set_aside = run.rows_set_aside + sum(found.values())
-        verdict(run.rows_read, set_aside, contract.limits)
         proved = time.perf_counter()
-        counts = _swap(connection, contract, run, keyed=keyed) if run.mode == "full" else _merge(connection, contract, run)
-        if counts.inserted + counts.changed + counts.unchanged + set_aside != run.rows_read:
+        counts = _swap(connection, contract, run) if run.mode == "full" else _merge(connection, contract, run)
+        if counts.landed + set_aside != run.rows_read:
             raise DefectError(
-                f"{counts.inserted + counts.changed + counts.unchanged} rows landed and {set_aside} set aside, but {run.rows_read} read",
+                f"{counts.landed} rows landed and {set_aside} set aside, but {run.rows_read} read",
                 code="store.not_landed",
                 where=f"run {run.id}",
             )
@@ -108,20 +109,20 @@ def close_run(
                 "INSERT INTO exchange.set_rule_finding (run, rule, rows) VALUES (%s, %s, %s)", [run.id, rule, rows]
             )
         connection.execute(
-            """UPDATE exchange.run SET state = 'proved', read_is_landed = true, error = NULL, ended_at = %s, rows_set_aside = %s, rows_inserted = %s,
-                 rows_changed = %s, rows_unchanged = %s, rows_deleted = %s,
+            """UPDATE exchange.run SET state = 'proved', read_is_landed = true, error = NULL, ended_at = %s,
+                 rows_set_aside = %s, rows_inserted = %s, rows_changed = %s, rows_unchanged = %s, rows_deleted = %s,
                  report = jsonb_set(report, '{stages}', coalesce(report->'stages', '[]'::jsonb) || %s::jsonb)
                WHERE id = %s""",
             [now, set_aside, counts.inserted, counts.changed, counts.unchanged, counts.deleted, Jsonb(stages), run.id],
         )
-        if run.cursor_bound is not None:
+        if run.cursor_bound is not None and not run.report.get("keeps_cursor"):
             connection.execute(
                 """INSERT INTO exchange.cursor (resource, value, run, at) VALUES (%s, %s, %s, %s)
                    ON CONFLICT (resource) DO UPDATE SET value = excluded.value, run = excluded.run, at = excluded.at""",
                 [run.resource, run.cursor_bound, run.id, now],
             )
         connection.execute("DELETE FROM exchange.landed_message WHERE run = %s", [run.id])
-        outbox(connection, get_run(connection, run.id))
+        run_event(connection, get_run(connection, run.id), now)
         reach("close.in_transaction")
     reach("close.after_commit")
     return True
@@ -135,7 +136,7 @@ def _prove(connection: Connection, run: Run) -> None:
         said = (manifest["messages"], manifest["rows"], int(manifest["hash_sum"], 16)) if manifest else None
         if said != (messages, landed, int(total) % MODULUS):
             raise DefectError(
-                f"partition {partition} landed {landed} rows in {messages} messages, which is not what its end-of-run message says",
+                f"partition {partition} landed {landed} rows in {messages} messages; its end-of-run message says otherwise",
                 code="store.not_landed",
                 where=f"run {run.id}",
                 remedy="nothing of the run was served; collect again",
@@ -149,10 +150,14 @@ def _prove(connection: Connection, run: Run) -> None:
         )
 
 
-def _apply_set_rules(
-    connection: Connection, contract: DataContract, run: Run, keys: KeyRing, now: datetime
-) -> tuple[bool, dict[str, int]]:
-    """Set aside the rows that break a rule over the whole set; say whether the staging table has its key already."""
+def share_within(run: Run, set_aside: int, contract: DataContract) -> None:
+    """Raise ``RejectedError`` (``quality.too_many_bad``) where a run set aside more than the contract's share."""
+    least = LEAST_ROWS if run.mode == "incremental" else 0
+    verdict(max(run.rows_read, least), set_aside, contract.limits)
+
+
+def _apply_set_rules(connection: Connection, contract: DataContract, run: Run, keys: KeyRing, now: datetime) -> dict[str, int]:
+    """Set aside the rows that break a rule over the whole set and give the staging table its key; return rows by rule."""
     found: dict[str, int] = {}
     keyed = True
     try:
@@ -161,37 +166,79 @@ def _apply_set_rules(
     except psycopg.errors.UniqueViolation:
         keyed = False
     for rule in set_rules(contract):
-        if rule.rule == DUPLICATE_KEY:
-            rows = 0 if keyed else _set_aside_duplicates(connection, contract, run, rule, keys, now)
+        mover = _Mover(connection, contract, run, rule, keys, now, sum(found.values()))
+        if rule.rule != DUPLICATE_KEY:
+            rows = _set_aside_orphans(mover)
+        elif not keyed:
+            rows = _set_aside_duplicates(mover)
         else:
-            rows = _set_aside_orphans(connection, contract, run, rule, keys, now)
+            continue
         if rows:
             found[rule.rule] = found.get(rule.rule, 0) + rows
     if not keyed:
         tables.add_key(connection, contract, tables.staging(run.id))
-    return True, found
+    return found
 
 
-def _set_aside_duplicates(
-    connection: Connection, contract: DataContract, run: Run, rule: SetRule, keys: KeyRing, now: datetime
-) -> int:
-    key = sql.SQL(", ").join(sql.Identifier(name) for name in key_columns(contract))
-    statement = sql.SQL(
-        "DELETE FROM {0} WHERE ({1}) IN (SELECT {1} FROM {0} GROUP BY {1} HAVING count(*) > 1) RETURNING *"
-    ).format(tables.staging(run.id), key)
-    return _move(connection, statement, contract, run, rule, None, keys, now)
+@dataclass
+class _Mover:
+    """Moves the rows that break one rule from the staging table into quarantine, some thousands at a time."""
+
+    connection: Connection
+    contract: DataContract
+    run: Run
+    rule: SetRule
+    keys: KeyRing
+    now: datetime
+    before: int
+
+    def move(self, condition: sql.Composed, field: str | None) -> int:
+        """Move the rows ``s`` of the staging table for which a condition holds now, and return how many.
+
+        Raises:
+            RejectedError: they are more than the contract's share allows; none was moved.
+        """
+        table = tables.staging(self.run.id)
+        which = sql.SQL("CREATE TEMPORARY TABLE moving ON COMMIT DROP AS SELECT s.ctid AS place FROM {} s WHERE {}")
+        self.connection.execute(which.format(table, condition))
+        total = _count(self.connection, sql.Identifier("moving"))
+        share_within(self.run, self.run.rows_set_aside + self.before + total, self.contract)
+        finding: Mapping[str, Any] = {"field": field, "rule": self.rule.rule, "reason": self.rule.reason}
+        moved = 0
+        while moved < total:
+            cursor = self.connection.execute(
+                sql.SQL(
+                    """WITH taken AS (DELETE FROM moving WHERE place IN (SELECT place FROM moving LIMIT {}) RETURNING place)
+                       DELETE FROM {} s WHERE s.ctid IN (SELECT place FROM taken) RETURNING *"""
+                ).format(MOVE_ROWS, table)
+            )
+            names = [column.name for column in cursor.description or ()]
+            rows = (quarantine.SetAside(dict(zip(names, row, strict=True)), [finding]) for row in cursor.fetchall())
+            count = quarantine.add(self.connection, self.contract, self.run.id, None, rows, self.keys, self.now)
+            if not count:
+                raise DefectError("rows to set aside were not there any more", code="store.moved", where=f"run {self.run.id}")
+            moved += count
+        self.connection.execute("DROP TABLE moving")
+        self.before += moved
+        return moved
 
 
-def _set_aside_orphans(
-    connection: Connection, contract: DataContract, run: Run, rule: SetRule, keys: KeyRing, now: datetime
-) -> int:
+def _set_aside_duplicates(mover: _Mover) -> int:
+    table = tables.staging(mover.run.id)
+    key = sql.SQL(", ").join(sql.Identifier(name) for name in key_columns(mover.contract))
+    condition = sql.SQL("({1}) IN (SELECT {1} FROM {0} GROUP BY {1} HAVING count(*) > 1)").format(table, key)
+    return mover.move(condition, None)
+
+
+def _set_aside_orphans(mover: _Mover) -> int:
+    rule, contract, run = mover.rule, mover.contract, mover.run
     (field,) = rule.fields
     if rule.resource is None or rule.referenced is None:
         raise DefectError(f"rule {rule.rule} of {field} names no parent", code="store.rule", where=f"resource {contract.name}")
     parents = [sql.Identifier("store", rule.resource)]
     if rule.resource == contract.name:
         parents = [tables.staging(run.id)] if run.mode == "full" else [tables.staging(run.id), tables.serving(contract)]
-    parents = [table for table in parents if tables.exists(connection, table)]
+    parents = [table for table in parents if tables.exists(mover.connection, table)]
     if not parents:
         raise TransientError(
             f"{field} must stand in {rule.resource}.{rule.referenced}, and {rule.resource} has not been collected yet",
@@ -205,32 +252,13 @@ def _set_aside_orphans(
         )
         for table in parents
     )
-    statement = sql.SQL("DELETE FROM {} s WHERE s.{} IS NOT NULL AND {} RETURNING *").format(
-        tables.staging(run.id), sql.Identifier(field), missing
-    )
+    condition = sql.SQL("s.{} IS NOT NULL AND {}").format(sql.Identifier(field), missing)
     total = 0
-    while rows := _move(connection, statement, contract, run, rule, field, keys, now):
+    while rows := mover.move(condition, field):
         total += rows
         if rule.resource != contract.name:
             break
     return total
-
-
-def _move(
-    connection: Connection,
-    statement: sql.Composed,
-    contract: DataContract,
-    run: Run,
-    rule: SetRule,
-    field: str | None,
-    keys: KeyRing,
-    now: datetime,
-) -> int:
-    cursor = connection.execute(statement)
-    names = [column.name for column in cursor.description or ()]
-    moved = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    finding: Mapping[str, Any] = {"field": field, "rule": rule.rule, "reason": rule.reason}
-    return quarantine.add(connection, contract, run.id, None, (quarantine.SetAside(row, [finding]) for row in moved), keys, now)
 
 
 def _guard(connection: Connection, contract: DataContract, run: Run, held: int, gone: int, coming: int) -> None:
@@ -252,10 +280,30 @@ def _guard(connection: Connection, contract: DataContract, run: Run, held: int, 
         )
 
 
-def _swap(connection: Connection, contract: DataContract, run: Run, *, keyed: bool) -> Counts:
+def _lock_served(connection: Connection, contract: DataContract) -> None:
+    """Take the serving table for the swap, in short tries: while one waits, every new look-up waits behind it.
+
+    Raises:
+        TransientError: somebody reads the table for long (``store.in_use``).
+    """
+    for _ in range(SWAP_TRIES):
+        try:
+            with connection.transaction():
+                connection.execute("SELECT set_config('lock_timeout', '100ms', true)")
+                connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables.serving(contract)))
+                return
+        except psycopg.errors.LockNotAvailable:
+            time.sleep(SWAP_PAUSE_S)
+    raise TransientError(
+        f"{contract.name} is being read without a pause, so that it cannot be swapped",
+        code="store.in_use",
+        where=f"store.{contract.name}",
+        remedy="end the long reading of it; the run goes on by itself",
+    )
+
+
+def _swap(connection: Connection, contract: DataContract, run: Run) -> Counts:
     shadow, served = tables.staging(run.id), tables.serving(contract)
-    if not keyed:
-        tables.add_key(connection, contract, shadow)
     coming = _count(connection, shadow)
     held = 0
     counts = Counts(coming, 0, 0, 0)
@@ -284,7 +332,9 @@ def _swap(connection: Connection, contract: DataContract, run: Run, *, keyed: bo
     connection.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(shadow))
     tables.add_indexes(connection, contract, shadow)
     connection.execute(sql.SQL("ANALYZE {}").format(shadow))
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(served))
+    if tables.exists(connection, served):
+        _lock_served(connection, contract)
+        connection.execute(sql.SQL("DROP TABLE {}").format(served))
     connection.execute(sql.SQL("ALTER TABLE {} SET SCHEMA store").format(shadow))
     connection.execute(
         sql.SQL("ALTER TABLE {} RENAME TO {}").format(sql.Identifier("store", run.id), sql.Identifier(contract.name))
@@ -307,6 +357,7 @@ def _merge(connection: Connection, contract: DataContract, run: Run) -> Counts:
         ).format(stage, served, same_key)
     ).fetchone()
     total, both, same = row if row else (0, 0, 0)
+    deleted = _withdraw(connection, contract, run)
     updates = sql.SQL(", ").join(
         sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in (*names, "_run", "_as_of")
     )
@@ -329,7 +380,29 @@ def _merge(connection: Connection, contract: DataContract, run: Run) -> Counts:
         )
     )
     tables.drop_staging(connection, run.id)
-    return Counts(total - both, both - same, same, 0)
+    return Counts(total - both, both - same, same, deleted)
+
+
+def _withdraw(connection: Connection, contract: DataContract, run: Run) -> int:
+    """Delete the served rows whose new version this run set aside: the old one is no longer what the source says."""
+    kinds = dict(landed_sql(contract))
+    same = []
+    for place, name in enumerate(key_columns(contract), 1):
+        text = sql.SQL("q.landed_key[{}]").format(sql.Literal(place))
+        value = (
+            sql.SQL("decode({}, 'hex')").format(text)
+            if kinds[name] == "bytea"
+            else sql.SQL("{}::{}").format(text, sql.SQL(kinds[name]))
+        )
+        same.append(sql.SQL("o.{} = {}").format(sql.Identifier(name), value))
+    staged = sql.SQL(" AND ").join(sql.SQL("s.{0} = o.{0}").format(sql.Identifier(name)) for name in key_columns(contract))
+    cursor = connection.execute(
+        sql.SQL(
+            """DELETE FROM {} o USING exchange.quarantine q WHERE q.run = {} AND q.landed_key IS NOT NULL AND {}
+               AND NOT EXISTS (SELECT 1 FROM {} s WHERE {})"""
+        ).format(tables.serving(contract), sql.Literal(run.id), sql.SQL(" AND ").join(same), tables.staging(run.id), staged)
+    )
+    return cursor.rowcount
 
 
 def _count(connection: Connection, table: sql.Identifier) -> int:

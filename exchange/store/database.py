@@ -75,8 +75,8 @@ def translated() -> Iterator[None]:
         raise TransientError(f"the hub's database went away: {_first_line(error)}", code="database.away") from None
     except psycopg.Error as error:
         table = error.diag.table_name
-        raise DefectError(
-            f"the hub's database refused: {type(error).__name__} {error.sqlstate or ''}".strip(),  # the message could hold a row
+        raise DefectError(  # without the driver's words, which could hold a row
+            f"the hub's database refused: {type(error).__name__} {error.sqlstate or ''}".strip(),
             code="database.refused",
             where=table,
         ) from None

@@ -24,7 +24,7 @@ from exchange.trust.seal import open_chunk
 from schemas.canonical import MODULUS, hash_sum
 from schemas.clock import Clock
 from schemas.contract import DataContract
-from schemas.errors import DefectError, OneDoorError
+from schemas.errors import DefectError, OneDoorError, TransientError
 from schemas.landed import landed_schema
 from schemas.resource import dead_letter_topic
 
@@ -52,7 +52,8 @@ class Lander:
     """Lands what a subscription gives. Used by one thread.
 
     ``contract_of`` returns the contract that a run was collected under; ``ended`` is told of each run one of whose partitions
-    has come to its end, after the commit; ``max_bytes`` of messages go into one transaction at most.
+    has come to its end, after the commit; ``refused`` of a partition that cannot be landed, which must be paused;
+    ``max_bytes`` of messages go into one transaction at most.
     """
 
     connection: Connection
@@ -61,6 +62,7 @@ class Lander:
     clock: Clock
     contract_of: Callable[[str, str], DataContract]
     ended: Callable[[str], None]
+    refused: Callable[[TopicPartition, OneDoorError], None]
     max_bytes: int = 8 << 20
     _contracts: dict[tuple[str, str], DataContract] = field(default_factory=dict)
 
@@ -70,7 +72,7 @@ class Lander:
         Raises:
             TransientError: the bus or the database is away, or another member held the position in an open transaction, which
                 was ended: subscribe again.
-            OneDoorError: the partition that it names cannot be landed.
+            PartitionError: a partition cannot be read; the others go on once it is paused.
         """
         received = subscription.poll(timeout_s, self.max_bytes)
         if received:
@@ -81,6 +83,12 @@ class Lander:
                 finished = self._land(place, messages)
             except FencedError:
                 subscription.give_up(place)
+                continue
+            except TransientError:
+                raise
+            except OneDoorError as error:
+                subscription.give_up(place)
+                self.refused(place, error)
                 continue
             reach("land.after_commit")
             subscription.saved(place, messages[-1].offset + 1)
@@ -152,10 +160,23 @@ class Lander:
                 self._fail(run.id, error)
                 return [_letter(m, error.code, error.message) for m in messages if m.offset >= message.offset]
         if batches:
-            self._copy(contract, run.id, batches)
+            try:
+                with self.connection.transaction():
+                    self._copy(contract, run.id, batches)
+            except (psycopg.DataError, psycopg.IntegrityError, pa.ArrowException, ValueError) as error:
+                refusal = DefectError(
+                    f"rows that the store does not take: {type(error).__name__}",  # its words could hold a row
+                    code="land.refused",
+                    where=f"{place.topic}[{place.partition}]@{messages[0].offset}-{messages[-1].offset}",
+                    remedy="nothing of the run is served; the messages are among the dead letters",
+                )
+                self._fail(run.id, refusal)
+                return [_letter(m, refusal.code, refusal.message) for m in messages]
         self.connection.execute(
-            """INSERT INTO exchange.landed AS l (run, partition, messages, rows, hash_sum, manifest) VALUES (%s, %s, %s, %s, %s, %s)
-               ON CONFLICT (run, partition) DO UPDATE SET messages = l.messages + excluded.messages, rows = l.rows + excluded.rows,
+            """INSERT INTO exchange.landed AS l (run, partition, messages, rows, hash_sum, manifest)
+               VALUES (%s, %s, %s, %s, %s, %s)
+               ON CONFLICT (run, partition) DO UPDATE SET
+                 messages = l.messages + excluded.messages, rows = l.rows + excluded.rows,
                  hash_sum = mod(l.hash_sum + excluded.hash_sum, %s), manifest = coalesce(excluded.manifest, l.manifest)""",
             [
                 run.id,

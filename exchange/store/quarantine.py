@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +16,9 @@ from psycopg.types.json import Jsonb
 from exchange.store.database import Connection
 from exchange.trust.keyring import KeyRing
 from exchange.trust.seal import open_value, seal_value
-from schemas.batch import Rejects
+from schemas.batch import RawBatch, Rejects
 from schemas.canonical import SEPARATOR
+from schemas.conform import conform
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
 from schemas.ids import new_id
@@ -30,6 +31,8 @@ class SetAside:
 
     row: Mapping[str, Any]
     findings: Sequence[Mapping[str, str | None]]
+    key: Mapping[str, Any] | None = None
+    """The key as conformed, by field name, where ``row`` is not conformed and its key could be."""
 
 
 def set_aside_of(rejects: Rejects, contract: DataContract) -> list[SetAside]:
@@ -40,7 +43,26 @@ def set_aside_of(rejects: Rejects, contract: DataContract) -> list[SetAside]:
     findings: list[list[Mapping[str, str | None]]] = [[] for _ in rows]
     for finding in rejects.findings:
         findings[finding.row].append({"field": finding.field, "rule": finding.rule, "reason": finding.reason})
-    return [SetAside(row, found) for row, found in zip(rows, findings, strict=True)]
+    keys = _conformed_keys(rejects, contract)
+    return [SetAside(row, found, key) for row, found, key in zip(rows, findings, keys, strict=True)]
+
+
+def _conformed_keys(rejects: Rejects, contract: DataContract) -> list[Mapping[str, Any] | None]:
+    """Return the key of each row as it would have landed: a row may be bad elsewhere, and its key need only to be trimmed."""
+    names = [f.source_name for f in contract.key]
+    if rejects.count == 0 or not set(names) <= set(rejects.rows.schema.names):
+        return [None] * rejects.count
+    narrow = replace(contract, fields=contract.key, cursor=None, case_role=None, licence_role=None)
+    rows = rejects.rows.select(names)
+    at = datetime.min.replace(tzinfo=UTC)
+    whole = conform(RawBatch(narrow, rows, at))
+    if whole.rejects.count == 0:
+        return list(whole.batch.rows.to_pylist())
+    found: list[Mapping[str, Any] | None] = []
+    for place in range(rows.num_rows):
+        one = conform(RawBatch(narrow, rows.slice(place, 1), at)).batch.rows.to_pylist()
+        found.append(one[0] if one else None)
+    return found
 
 
 def _values(column: pa.Array) -> list[Any]:
@@ -69,26 +91,24 @@ def add(
     with (
         connection.cursor() as cursor,
         cursor.copy(
-            "COPY exchange.quarantine (id, resource, run, chunk, row_key, findings, row_sealed, key_id, at) FROM STDIN"
+            """COPY exchange.quarantine (id, resource, run, chunk, row_key, landed_key, findings, row_sealed, key_id, at)
+               FROM STDIN"""
         ) as copy,
     ):
         for item in rows:
             ident = new_id("q", now)
             plain = json.dumps(dict(item.row), default=_plain, ensure_ascii=False).encode()
             sealed = seal_value(plain, contract.name, ident, keys, now)
-            name = row_key(contract, item.row, keys)
-            copy.write_row(
-                (ident, contract.name, run, chunk, name, Jsonb(list(item.findings)), sealed.blob, sealed.key_id, now)
-            )
+            key = landed_key(contract, {**item.row, **(item.key or {})}, keys)
+            name = row_key(contract, key, keys)
+            found = Jsonb(list(item.findings))
+            copy.write_row((ident, contract.name, run, chunk, name, key, found, sealed.blob, sealed.key_id, now))
             count += 1
     return count
 
 
-def row_key(contract: DataContract, row: Mapping[str, Any], keys: KeyRing) -> str | None:
-    """Return how a person may name a row: its key, a pseudonym where part of the key is personal, None where it has no key.
-
-    A row that never got as far as the landed form is named as it would have been there.
-    """
+def landed_key(contract: DataContract, row: Mapping[str, Any], keys: KeyRing) -> list[str] | None:
+    """Return the key of a row as the serving table has it, as texts, hashes as hex; None where it has none."""
     parts = []
     for f in contract.key:
         landed = lookup_column(f) if f.personal else f.name
@@ -98,10 +118,16 @@ def row_key(contract: DataContract, row: Mapping[str, Any], keys: KeyRing) -> st
         if f.personal and landed not in row:
             value = keys.lookup_hash(contract.name, f.name, str(value))
         parts.append(str(_plain(value)))
-    text = SEPARATOR.join(parts)
+    return parts or None
+
+
+def row_key(contract: DataContract, key: Sequence[str] | None, keys: KeyRing) -> str | None:
+    """Return how a person may name a row of that landed key: the key, or a pseudonym where part of it is personal."""
+    if key is None:
+        return None
     if any(f.personal for f in contract.key):
-        return keys.pseudonym(f"{contract.name}{SEPARATOR}{text}")
-    return text.replace(SEPARATOR, "/").replace("\0", "\ufffd") if parts else None  # PostgreSQL's text holds no NUL
+        return keys.pseudonym(f"{contract.name}{SEPARATOR}{SEPARATOR.join(key)}")
+    return "/".join(key)
 
 
 def listed(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +12,8 @@ from psycopg.types.json import Jsonb
 
 from exchange.store.database import Connection
 from schemas.errors import DefectError, Fault, OneDoorError, RejectedError
+from schemas.ids import new_id
+from schemas.resource import event_topic
 
 OPEN = ("collecting", "collected")
 
@@ -130,12 +131,25 @@ def list_runs(connection: Connection, resource: str | None = None, limit: int = 
 
 def fail_run(connection: Connection, run: str, error: OneDoorError, now: datetime) -> None:
     """Close a run as failed, with the reason. What it had landed in its stage is dropped by the caller."""
-    connection.execute(
+    cursor = connection.execute(
         """UPDATE exchange.run SET state = 'failed', ended_at = %s, error = %s
            WHERE id = %s AND state IN ('collecting', 'collected')""",
         [now, Jsonb(error_json(error)), run],
     )
+    if cursor.rowcount == 0:
+        return  # closed already
     connection.execute("DELETE FROM exchange.landed_message WHERE run = %s", [run])
+    run_event(connection, get_run(connection, run), now)
+
+
+def run_event(connection: Connection, run: Run, now: datetime) -> None:
+    """Write the event that a run is closed to the outbox, in the caller's transaction: no event without its change."""
+    body = run.as_json()
+    body.pop("error", None)
+    connection.execute(
+        "INSERT INTO registry.outbox (id, at, topic, key, type, payload) VALUES (%s, %s, %s, %s, %s, %s)",
+        [new_id("e", now), now, event_topic("runs"), run.resource, f"onedoor.run.{run.state}", Jsonb(body)],
+    )
 
 
 def closed_by(run: Run) -> OneDoorError:

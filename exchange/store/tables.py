@@ -62,7 +62,7 @@ def add_key(connection: Connection, contract: DataContract, table: sql.Identifie
 
 
 def add_indexes(connection: Connection, contract: DataContract, table: sql.Identifier) -> None:
-    """Make the indexes that look-ups need: keyed hashes outside the key, the case number of a case table, a clear holder's number."""
+    """Make the indexes that look-ups need: keyed hashes outside the key, a case table's case number, a clear holder number."""
     columns = [lookup_column(f) for f in lookup_fields(contract) if f.key is None]
     if contract.case_role is not None:
         columns.append(contract.case_role.case_number)

@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
-
-from psycopg.types.json import Jsonb
+from typing import TYPE_CHECKING
 
 from exchange.bus.envelope import JSON, Envelope
-from exchange.store.database import Connection
-from exchange.store.runs import Run
-from schemas.ids import new_id
-from schemas.resource import event_topic
 
 if TYPE_CHECKING:
     from exchange.bootstrap import Hub
-
-AREA: Final = "runs"
-
-
-def run_event(connection: Connection, run: Run, now: datetime) -> None:
-    """Write the event that a run is closed, in the caller's transaction."""
-    body = run.as_json()
-    body.pop("error", None)
-    connection.execute(
-        "INSERT INTO registry.outbox (id, at, topic, key, type, payload) VALUES (%s, %s, %s, %s, %s, %s)",
-        [new_id("e", now), now, event_topic(AREA), run.resource, f"onedoor.run.{run.state}", Jsonb(body)],
-    )
 
 
 def publish_outbox(hub: Hub) -> int:

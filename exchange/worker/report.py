@@ -20,6 +20,7 @@ from exchange.store import runs
 from schemas.errors import OneDoorError
 
 IDLE_S: Final = 15.0
+LONGEST_S: Final = 300.0
 DONE: Final = b"done\n"
 FAILED: Final = b"failed\n"
 
@@ -90,10 +91,12 @@ class Reporter:
             process.stdin.flush()
         except BrokenPipeError:
             return False
-        while not stopping.is_set():
+        until = time.monotonic() + LONGEST_S
+        while not stopping.is_set() and time.monotonic() < until:
             if select.select([process.stdout], [], [], 0.2)[0]:
                 self._used = time.monotonic()
                 return process.stdout.readline() == DONE
+        self.close()
         return False
 
     def rest(self) -> None:

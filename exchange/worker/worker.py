@@ -8,20 +8,19 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from exchange.bootstrap import Hub
-from exchange.bus.api import Subscription
+from exchange.bus.api import PartitionError, Subscription, TopicPartition
 from exchange.collect.collect import publish_spooled
 from exchange.store import runs, tables
 from exchange.store.close import close_run, is_complete
 from exchange.store.database import Connection, translated
 from exchange.store.land import CONSUMER, Lander
 from exchange.store.positions import positions
-from exchange.store.runs import Run
 from exchange.worker.duties import hold
-from exchange.worker.outbox import publish_outbox, run_event
+from exchange.worker.outbox import publish_outbox
 from exchange.worker.report import Reporter
 from exchange.worker.sweep import sweep
 from schemas.contract import DataContract
@@ -31,6 +30,10 @@ from schemas.resource import data_topic
 POLL_S: Final = 0.5
 LOOK_S: Final = 1.0
 RETRY_S: Final = 1.0
+PAUSE_S: Final = 15.0
+"""Seconds after which a partition that could not be landed is tried again."""
+REPORT_S: Final = 600
+"""Seconds after which a report that somebody claimed and did not make is anybody's."""
 REPORT_LATE: Final = timedelta(minutes=1)
 """After that a report is made even while something is collected: somewhere something always is."""
 
@@ -43,7 +46,8 @@ class Worker:
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     stopping: threading.Event = field(default_factory=threading.Event)
     _close_now: threading.Event = field(default_factory=threading.Event)
-    _refused_topics: set[str] = field(default_factory=set)
+    _paused: dict[TopicPartition, float] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
 
     def run(self) -> None:
         """Work until ``stopping`` is set."""
@@ -70,9 +74,7 @@ class Worker:
                     what()
             except OneDoorError as error:
                 self.hub.log.error("worker held up", worker=self.name, what=what.__name__.strip("_"), **runs.error_json(error))
-            except (
-                Exception
-            ) as error:  # the process boundary: a duty's defect must not end the others; no message, it may hold a row
+            except Exception as error:  # noqa: BLE001 - the process boundary; no message, it may hold a row
                 self.hub.log.critical(
                     "worker defect",
                     worker=self.name,
@@ -94,6 +96,7 @@ class Worker:
                 hub.clock,
                 self._contract_of,
                 lambda run: self._close_now.set(),
+                lambda place, error: self._pause(subscription, place, error),
                 hub.settings.land_bytes,
             )
             topics: list[str] = []
@@ -107,6 +110,7 @@ class Worker:
                         if now != topics:
                             if subscription is not None:
                                 subscription.close()
+                            self._paused.clear()
                             topics = now
                             subscription = (
                                 hub.bus.subscribe(
@@ -124,24 +128,42 @@ class Worker:
                     subscription.close()
 
     def _step(self, lander: Lander, subscription: Subscription) -> None:
+        for place, until in list(self._paused.items()):
+            if time.monotonic() >= until:
+                del self._paused[place]
+                subscription.resume(place)
         try:
             lander.step(subscription, POLL_S)
-        except TransientError:
-            raise
-        except OneDoorError as error:
-            topic = (error.where or "").partition("[")[0]
-            if not topic:
-                raise
-            self._refused_topics.add(topic)  # one topic's defect must not stop the others; a person is woken by the log
-            self.hub.log.critical("a topic is no longer landed", worker=self.name, topic=topic, **runs.error_json(error))
+        except PartitionError as error:
+            self._pause(subscription, error.place, error)
+
+    def _pause(self, subscription: Subscription | None, place: TopicPartition, error: OneDoorError) -> None:
+        """Leave a partition that cannot be landed for a while: the others go on, and a person is woken by the log."""
+        if subscription is not None:
+            subscription.pause(place)
+        self._paused[place] = time.monotonic() + PAUSE_S
+        self.hub.log.critical(
+            "a partition is not landed",
+            worker=self.name,
+            topic=place.topic,
+            partition=place.partition,
+            **runs.error_json(error),
+        )
 
     def _topics(self) -> list[str]:
         names = []
         for resource in self.hub.registry.resources():
-            topic = data_topic(self.hub.settings.division, resource.contract.name)
-            if topic not in self._refused_topics:
+            topic = data_topic(self.hub.settings.division, resource.name)
+            try:
                 self.hub.bus.ensure_topic(topic, resource.contract.partitions)
-                names.append(topic)
+            except TransientError:
+                raise
+            except OneDoorError as error:  # one resource's defect must not stop the others
+                if topic not in self._told:
+                    self._told.add(topic)
+                    self.hub.log.critical("a resource is not landed", worker=self.name, topic=topic, **runs.error_json(error))
+                continue
+            names.append(topic)
         return sorted(names)
 
     def _contract_of(self, resource: str, version: str) -> DataContract:
@@ -169,7 +191,7 @@ class Worker:
                 if not complete:
                     return
                 contract = self._contract_of(run.resource, run.contract_version)
-                if close_run(connection, run_id, contract, hub.keys, hub.clock.now(), outbox=self._run_closed):
+                if close_run(connection, run_id, contract, hub.keys, hub.clock.now()):
                     hub.spool.clear(run_id)
                     hub.log.info("run proved", run=run_id, resource=run.resource)
         except TransientError as error:
@@ -184,11 +206,7 @@ class Worker:
             with translated(), connection.transaction():
                 runs.fail_run(connection, run_id, error, hub.clock.now())
                 tables.drop_staging(connection, run_id)
-                self._run_closed(connection, runs.get_run(connection, run_id))
             hub.spool.clear(run_id)
-
-    def _run_closed(self, connection: Connection, run: Run) -> None:
-        run_event(connection, run, self.hub.clock.now())
 
     # Duties -----------------------------------------------------------------------------------------------------------
 
@@ -244,6 +262,7 @@ class Worker:
             try:
                 publish_spooled(self.hub, connection, run)
             finally:
+                connection.rollback()  # a statement that failed must not keep the lock
                 connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 1))", [lock])
                 connection.commit()
 
@@ -261,21 +280,25 @@ class Worker:
             reporter.close()
 
     def _report(self, connection: Connection, reporter: Reporter) -> bool:
-        late = self.hub.clock.now() - REPORT_LATE
+        now = self.hub.clock.now()
+        real = datetime.now(UTC)
         row = connection.execute(
-            """UPDATE exchange.run SET report_state = 'claimed' WHERE id = (
-                 SELECT id FROM exchange.run WHERE report_state = 'none' AND state = 'proved' AND (ended_at < %s OR NOT EXISTS
-                   (SELECT 1 FROM exchange.run WHERE state IN ('collecting', 'collected')))
+            """UPDATE exchange.run SET report_state = 'claimed', report_claimed_at = %(real)s WHERE id = (
+                 SELECT id FROM exchange.run WHERE state = 'proved'
+                   AND (report_state = 'none' OR (report_state = 'claimed' AND report_claimed_at < %(abandoned)s))
+                   AND (ended_at < %(late)s
+                        OR NOT EXISTS (SELECT 1 FROM exchange.run WHERE state IN ('collecting', 'collected')))
                  ORDER BY ended_at LIMIT 1 FOR UPDATE SKIP LOCKED)
                RETURNING id""",
-            [late],
+            {"real": real, "abandoned": real - timedelta(seconds=REPORT_S), "late": now - REPORT_LATE},
         ).fetchone()
         connection.commit()
         if row is None:
             return False
         if not reporter.make(row[0], self.stopping):
+            state = "none" if self.stopping.is_set() else "failed"
             connection.execute(
-                "UPDATE exchange.run SET report_state = 'failed' WHERE id = %s AND report_state = 'claimed'", [row[0]]
+                "UPDATE exchange.run SET report_state = %s WHERE id = %s AND report_state = 'claimed'", [state, row[0]]
             )
             connection.commit()
         return True

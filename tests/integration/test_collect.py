@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 
+from exchange.collect.collect import collect
+from exchange.collect.wait import wait
 from exchange.settings import Settings
 from schemas.errors import RejectedError
 from tests.hub import PEOPLE, PEOPLE_TABLE, TREE, HubForTests, a_hub, load_divisions
@@ -60,7 +65,8 @@ def test_rows_that_break_a_rule_are_set_aside_with_their_reasons_and_the_rest_ar
     )
     hub.register(TREE)
     run = hub.collect("tree")
-    assert run.state == "failed" and run.error is not None and run.error["code"] == "quality.too_many_bad"
+    assert run.error is not None
+    assert run.error["code"] == "quality.too_many_bad"
     hub.source(*[f"INSERT INTO tree VALUES ('4402{n:02}', 'good', 3, '4402')" for n in range(10, 20)])
     run = hub.collect("tree")
     assert run.state == "proved", run.error
@@ -119,11 +125,13 @@ def test_a_source_that_shrank_is_refused_and_the_store_keeps_what_it_holds(hub: 
     hub.collect("tree")
     hub.source("DELETE FROM tree WHERE level = 5")
     run = hub.collect("tree")
-    assert run.error is not None and run.error["code"] == "store.shrunk"
+    assert run.error is not None
+    assert run.error["code"] == "store.shrunk"
     assert hub.rows("SELECT count(*) FROM store.tree") == [(count + 1,)]
     hub.source("DELETE FROM tree")
     run = hub.collect("tree")
-    assert run.error is not None and run.error["code"] == "store.empty_load"
+    assert run.error is not None
+    assert run.error["code"] == "store.empty_load"
     assert hub.rows("SELECT count(*) FROM store.tree") == [(count + 1,)]
     assert hub.rows("SELECT count(*) FROM pg_class WHERE relnamespace = 'stage'::regnamespace AND relkind = 'r'") == [(0,)]
 
@@ -136,3 +144,79 @@ def test_a_table_that_is_gone_fails_the_run_and_says_so(hub: HubForTests) -> Non
         hub.collect("tree")
     hub.source("ALTER TABLE trees RENAME TO tree")
     assert hub.collect("tree").state in ("proved", "failed")
+
+
+def test_a_row_that_became_bad_is_withdrawn_by_the_run_that_sets_it_aside(hub: HubForTests) -> None:
+    hub.source(
+        PEOPLE_TABLE,
+        """INSERT INTO people SELECT n, '测试人' || n, NULL, '马坝镇', now() - interval '1 hour' FROM generate_series(1, 300) n""",
+    )
+    hub.register(PEOPLE)
+    assert hub.collect("people").state == "proved"
+    hub.source("UPDATE people SET town = repeat('镇', 99), updated_at = clock_timestamp() WHERE id = 7")
+    run = hub.collect("people")
+    assert run.state == "proved", run.error
+    assert (run.mode, run.rows_read, run.rows_set_aside, run.rows_deleted) == ("incremental", 1, 1, 1)
+    assert hub.rows("SELECT count(*) FROM store.people WHERE id = 7") == [(0,)]
+    assert hub.reconcile("people").equal
+
+
+def test_since_reads_a_part_again_and_never_moves_the_cursor_past_rows_that_were_not_read(hub: HubForTests) -> None:
+    hub.source(
+        PEOPLE_TABLE,
+        "INSERT INTO people SELECT n, '测试人' || n, NULL, '马坝镇', now() - interval '1 hour' FROM generate_series(1, 20) n",
+    )
+    hub.register(PEOPLE)
+    with pytest.raises(RejectedError, match="in full"):
+        hub.collect("people", since="2026-01-01T00:00:00Z")
+    hub.collect("people")
+    with pytest.raises(RejectedError, match="since"):
+        hub.collect("people", since="yesterday")
+    cursor = hub.rows("SELECT value FROM exchange.cursor WHERE resource = 'people'")
+    again = hub.collect("people", since="2020-01-01T00:00:00Z")
+    assert (again.mode, again.rows_read, again.rows_unchanged) == ("incremental", 20, 20)
+    assert hub.rows("SELECT value FROM exchange.cursor WHERE resource = 'people'") >= cursor
+    hub.source("UPDATE people SET town = '大塘镇', updated_at = clock_timestamp() WHERE id = 3")
+    ahead = hub.rows("SELECT value FROM exchange.cursor WHERE resource = 'people'")
+    later = (datetime.now(UTC)).isoformat()
+    hub.collect("people", since=later)
+    assert hub.rows("SELECT value FROM exchange.cursor WHERE resource = 'people'") == ahead
+    assert hub.collect("people").rows_changed == 1
+    assert hub.reconcile("people").equal
+
+
+def test_a_new_contract_version_is_collected_in_full(hub: HubForTests) -> None:
+    hub.source(
+        PEOPLE_TABLE,
+        "INSERT INTO people SELECT n, '测试人' || n, NULL, '马坝镇', now() - interval '1 hour' FROM generate_series(1, 20) n",
+    )
+    hub.register(PEOPLE)
+    hub.collect("people")
+    assert hub.collect("people").mode == "incremental"
+    hub.register(
+        replace(
+            PEOPLE, version="1.1.0", fields=tuple(replace(f, personal=f.personal or f.name == "town") for f in PEOPLE.fields)
+        )
+    )
+    run = hub.collect("people")
+    assert (run.mode, run.state, run.rows_changed) == ("full", "proved", 0)
+    columns = [
+        r[0] for r in hub.rows("SELECT attname FROM pg_attribute WHERE attrelid = 'store.people'::regclass AND attnum > 0")
+    ]
+    assert "town" not in columns
+    assert hub.reconcile("people").equal
+
+
+def test_a_full_load_waits_for_a_long_reader_without_holding_up_others(hub: HubForTests) -> None:
+    count = load_divisions(hub.source_url, prefix="4402")
+    hub.source("INSERT INTO tree VALUES ('44', '广东省', 1, NULL)")
+    hub.register(TREE)
+    hub.collect("tree")
+    with hub.hub.connect() as reader:
+        reader.execute("SELECT count(*) FROM store.tree")
+        run = collect(hub.hub, "tree")
+        deadline = monotonic() + 20
+        while not hub.rows("SELECT 1 FROM pg_stat_activity WHERE query ~ '^(LOCK|ROLLBACK|RELEASE)' AND state = 'idle in transaction'"):
+            assert monotonic() < deadline
+        assert hub.rows("SELECT count(*) FROM store.tree") == [(count + 1,)]  # nobody queues behind the waiting swap
+    assert wait(hub.hub, run, timeout_s=60).state == "proved"

@@ -81,6 +81,7 @@ CREATE TABLE exchange.run (
     read_is_landed boolean,
     error         jsonb,                       -- {code, message, where, remedy, kind}
     report        jsonb NOT NULL DEFAULT '{}', -- stages with counts and seconds, quality, GX verdict
+    report_claimed_at timestamptz,
     report_state  text NOT NULL DEFAULT 'none' CHECK (report_state IN ('none', 'claimed', 'done', 'failed'))
 );
 CREATE INDEX run_resource ON exchange.run (resource, started_at DESC);
@@ -145,6 +146,7 @@ CREATE TABLE exchange.quarantine (
     run         text NOT NULL,
     chunk       int,
     row_key     text,                          -- the key where no part of it is personal, else its pseudonym
+    landed_key  text[],                        -- the key as the serving table has it, hashes as hex; null: it has none
     findings    jsonb NOT NULL,                -- [{field, rule, reason}]; never a value
     row_sealed  bytea NOT NULL,                -- the row as JSON, sealed
     key_id      text NOT NULL,
