@@ -37,7 +37,10 @@ class BoundKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What an incremental read covers: ``after < cursor field <= upto``, canonical texts; ``after`` None: from the start."""
+    """What an incremental read covers: ``after < cursor field <= upto``, canonical texts; ``after`` None: from the start.
+
+    And every row without a cursor, which no window would ever hold.
+    """
 
     after: str | None
     upto: str
@@ -50,7 +53,10 @@ Key = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """A cheap fingerprint of a table, to say whether it stood still during a read; equal texts: nothing was committed to it."""
+    """A cheap fingerprint of a table, to say whether it stood still during a read.
+
+    Equal texts: the second question met the very rows that the first did.
+    """
 
     fingerprint: str | None
 
@@ -109,14 +115,16 @@ class Source(Protocol):
         Args:
             contract: names table and columns; each batch has its ``source_name`` columns in the contract's order. A column's
                 Arrow type may differ between batches: a value that its type cannot hold exactly makes it text.
-            window: only rows whose cursor field lies in it, so never those where it is null.
+            window: only rows whose cursor field lies in it, and those where it is null: ``required`` sets them aside, each time
+                they are read, rather than that nobody ever hears of them.
             after: only rows whose key comes after this one (and rows whose key holds a null), to go on with a read. Values as
                 a batch gave them, or texts of them. One that holds a null: only rows whose key holds a null, all of them.
             batch_rows: an upper limit for the rows of a batch; a small table gives one batch, an empty one none.
 
         Rows whose key holds a null come last, in batches of their own. Rows of the same key stand in one batch, so that going
         on after the last key of a batch leaves none out; more of them than ``batch_rows`` are refused.
-        Nothing is asked of the source before the first batch is; closing the iterator gives the read up.
+        Nothing is asked of the source before the first batch is; closing the iterator gives the read up. The first read without
+        a window after ``state`` reads what ``state`` saw, where ``capabilities.snapshot``; every other one what is there then.
         """
         ...
 
@@ -125,14 +133,21 @@ class Source(Protocol):
 
         Up to ``now`` less the lag where the contract declares one, which is the provider's word; else up to the computed bound,
         and with it the contract says that the database sets the cursor when it inserts or changes a row. From ``overlap_s``
-        before ``after``; ``upto`` is never before ``after``, so a cursor does not go back.
+        before ``after``; a cursor does not go back. Where ``after`` is past the bound by no more than ``overlap_s``, the window
+        is empty: from ``after`` to ``after``.
 
-        Raises ``RejectedError`` where neither can be had: nothing is called safe that the account could not see.
+        Raises ``RejectedError`` where neither can be had: nothing is called safe that the account could not see; where ``after``
+        is further past the bound (``source.after_bound``): all up to it would be skipped; and where it is the text of no instant
+        (``source.cursor_form``).
         """
         ...
 
     def state(self, contract: DataContract) -> SourceState:
-        """Return the table's fingerprint, None where none is exact; comparable until ``close``. It may scan the table."""
+        """Return the table's fingerprint, None where none is exact; comparable until ``close``. It may scan the table.
+
+        It is the fingerprint of a snapshot, which the next read without a window takes too: what was committed between the two
+        is in neither.
+        """
         ...
 
     def close(self) -> None:

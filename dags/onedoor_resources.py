@@ -40,58 +40,68 @@ BY_KIND = ExceptionRetryPolicy(
     ]
 )
 
+TRIES: dict[str, Any] = {
+    "retries": 5,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": BY_KIND,
+}
+
+
+@task
+def collect(name: str) -> str:
+    """Collect the resource and hand on the run's id."""
+    from exchange.orchestrate import collect_resource
+
+    params = get_current_context()["params"]
+    return collect_resource(name, full=params["full"], since=params["since"])
+
+
+@task
+def prove(run: str) -> dict[str, Any]:
+    """Wait until the worker has landed and proved the run."""
+    from exchange.orchestrate import prove_run
+
+    return prove_run(run)
+
+
+@task
+def report(run: str) -> dict[str, Any] | None:
+    """Wait until the worker has made the run's quality report."""
+    from exchange.orchestrate import report_run
+
+    return report_run(run)
+
+
+@task
+def notify(run: str) -> dict[str, Any]:
+    """Tell the provider's department."""
+    from exchange.orchestrate import notify_run
+
+    return notify_run(run)
+
 
 def resource_dag(row: dict[str, Any]) -> DAG:
     """Return the DAG of one row of the snapshot."""
+    name = row["name"]
     with DAG(
-        dag_id=f"onedoor_{row['name']}",
-        dag_display_name=f"{row['title']} {row['name']}",
-        description=f"Collects {row['name']} from {row['source']}",
+        dag_id=f"onedoor_{name}",
+        dag_display_name=f"{row['title']} {name}",
+        description=f"Collects {name} from {row['source']}",
         schedule=row["schedule"] and CronTriggerTimetable(row["schedule"], timezone=CHINA, run_immediately=FRESH),
         catchup=False,
         max_active_runs=1,
+        default_args=TRIES,
         tags=["onedoor", row["department"], row["source"]],
         params={
             "full": Param(False, type="boolean", description="everything, even where a cursor could tell what changed"),
             "since": Param(None, type=["null", "string"], description="start after this value of the cursor"),
         },
-        default_args={
-            "retries": 5,
-            "retry_delay": timedelta(seconds=10),
-            "retry_exponential_backoff": True,
-            "max_retry_delay": timedelta(minutes=10),
-            "retry_policy": BY_KIND,
-        },
     ) as dag:
-        name = row["name"]
-
-        @task(pool=row["pool"])
-        def collect() -> str:
-            from exchange.orchestrate import collect_resource
-
-            params = get_current_context()["params"]
-            return collect_resource(name, full=params["full"], since=params["since"])
-
-        @task(outlets=[Asset(name=f"onedoor_{name}", uri=f"onedoor://store/{name}")])
-        def prove(run: str) -> dict[str, Any]:
-            from exchange.orchestrate import prove_run
-
-            return prove_run(run)
-
-        @task
-        def report(run: str) -> dict[str, Any] | None:
-            from exchange.orchestrate import report_run
-
-            return report_run(run)
-
-        @task
-        def notify(run: str) -> dict[str, Any]:
-            from exchange.orchestrate import notify_run
-
-            return notify_run(run)
-
-        run = collect()
-        prove(run) >> report(run) >> notify(run)  # type: ignore[arg-type]
+        run = collect.override(pool=row["pool"])(name)
+        proved = prove.override(outlets=[Asset(name=f"onedoor_{name}", uri=f"onedoor://store/{name}")])(run)
+        proved >> report(run) >> notify(run)
     return dag
 
 

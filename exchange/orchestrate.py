@@ -15,7 +15,7 @@ from exchange.settings import load_settings
 from exchange.store import runs
 from exchange.store.database import translated
 from exchange.store.runs import Run
-from schemas.errors import DefectError, RejectedError, TransientError
+from schemas.errors import DefectError, OneDoorError, RejectedError, TransientError, place
 from schemas.ids import new_id
 from schemas.resource import event_topic
 
@@ -25,9 +25,16 @@ REPORT_S: Final = 300.0
 
 @contextmanager
 def _hub() -> Iterator[Hub]:
+    """Give the hub. The boundary of a task: an unexpected error could quote a row, and goes on without its words."""
     hub = open_hub(load_settings())
     try:
         yield hub
+    except OneDoorError:
+        raise
+    except Exception as error:
+        raise DefectError(
+            f"something that must not happen has happened ({type(error).__name__})", code="task.defect", where=place(error)
+        ) from None
     finally:
         hub.close()
 

@@ -85,3 +85,13 @@ class DefectError(OneDoorError):
     """Something that must not happen has happened; going on could lose or double data."""
 
     kind = "defect"
+
+
+def place(error: BaseException) -> str:
+    """Return the file and line that raised an error: all that may be logged of one that nobody expected, since its words and
+    its traceback could hold a row.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""

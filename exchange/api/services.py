@@ -90,7 +90,8 @@ class Services:
         def look() -> bool:
             with self.hub.connect(autocommit=True) as connection:
                 row = connection.execute(
-                    "SELECT count(*) FROM exchange.duty WHERE expires_at > %s", [datetime.fromtimestamp(time.time(), UTC)]
+                    "SELECT count(*) FROM exchange.duty WHERE name = 'outbox' AND expires_at > %s",  # a short one
+                    [datetime.fromtimestamp(time.time(), UTC)],
                 ).fetchone()
                 return bool(row and row[0])
 

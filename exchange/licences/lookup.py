@@ -17,7 +17,7 @@ import msgspec
 from exchange.licences.grouped import ChangedError, GroupedReader, Row
 from exchange.licences.refusals import Refusals
 from exchange.licences.view import LicenceTable, RegistryView
-from exchange.trust.grant import Allowed, Ask, CaseAsk, Principal, Reason, Refused, authorise, ground
+from exchange.trust.grant import Allowed, Ask, CaseAsk, Grant, Principal, Reason, Refused, authorise, ground
 from exchange.trust.keyring import KeyRing
 from exchange.trust.ledger import AsyncLedger
 from exchange.trust.normalise import normalise
@@ -154,7 +154,8 @@ class Lookup:
             if not found:
                 continue
             await self._fetch_keys(table, found)
-            released = release(StoredRows(table.contract, found), decided.grant, now, self._keys)
+            grant = await self._still_allowed(principal, ask, number, name)
+            released = release(StoredRows(table.contract, found), grant, self._clock.now(), self._keys)
             for position, fields in zip(released.positions, released.rows, strict=True):
                 licences.append(_licence(table, found[position], fields, today))
                 names.append(_row_name(table, found[position]))
@@ -172,6 +173,17 @@ class Lookup:
         )
         receipt = await self._ledger.append(record)
         return LookupAnswer(ask.case_number, ask.item_code, as_of if landed else None, licences, _receipt(receipt))
+
+    async def _still_allowed(self, principal: Principal, ask: LookupRequest, number: str, name: str) -> Grant:
+        """Return the grant as it is now: it may have been revoked while the store was asked."""
+        current = self._view.current(principal.id)
+        decided: Allowed | Refused = Refused((Reason.PRINCIPAL_REVOKED,))
+        if current is not None:
+            question = Ask(current, name, ask.purpose, ask.item_code)
+            decided = authorise(question, grants=self._view.known.grants, now=self._clock.now())
+        if isinstance(decided, Refused):
+            raise await self._refuse(principal, ask, number, [name], decided.reasons)
+        return decided.grant
 
     async def _ground(self, ask: LookupRequest, number: str) -> Refused | None:
         """Ask every case resource; the case must be known to one of them and stand in it as the look-up says."""

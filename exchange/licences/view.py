@@ -174,6 +174,9 @@ class RegistryView:
             except (*DRIVER, OneDoorError) as error:
                 self._log.warning("the registry cannot be reached", error=type(error).__name__)
                 await asyncio.sleep(POLL_S)
+            except Exception as error:  # noqa: BLE001 - it must go on; grants close by themselves until it does
+                self._log.critical("the registry cannot be followed", error=type(error).__name__)
+                await asyncio.sleep(POLL_S)
 
     async def _look(self, connection: asyncpg.Connection[Any]) -> None:
         asked, waiting = self._monotonic(), self._refreshed

@@ -24,7 +24,7 @@ from exchange.worker.outbox import publish_outbox
 from exchange.worker.report import Reporter
 from exchange.worker.sweep import sweep
 from schemas.contract import DataContract
-from schemas.errors import OneDoorError, TransientError
+from schemas.errors import OneDoorError, TransientError, place
 from schemas.resource import data_topic
 
 POLL_S: Final = 0.5
@@ -80,7 +80,7 @@ class Worker:
                     worker=self.name,
                     what=what.__name__.strip("_"),
                     error=type(error).__name__,
-                    at=_place(error),
+                    at=place(error),
                 )
             self.stopping.wait(RETRY_S)
 
@@ -302,10 +302,3 @@ class Worker:
             )
             connection.commit()
         return True
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""

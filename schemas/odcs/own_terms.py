@@ -14,7 +14,7 @@ MAX_PARTITIONS: Final = 64
 
 
 def cursor(term: Part | None, known: Mapping[str, Field]) -> CursorSpec | None:
-    """Return the cursor: a clear timestamp, date or integer field of the schema."""
+    """Return the cursor: a clear, required timestamp, date or integer field of the schema."""
     if term is None:
         return None
     part = term.part("value")
@@ -27,6 +27,8 @@ def cursor(term: Part | None, known: Mapping[str, Field]) -> CursorSpec | None:
         part.problem(f"field {f.name} is personal; a cursor must be clear", "field")
     if f.logical_type not in (LogicalType.TIMESTAMP, LogicalType.DATE, LogicalType.INTEGER):
         part.problem(f"field {f.name} is a {f.logical_type.value}; a cursor is a timestamp, a date or an integer", "field")
+    if not f.required:
+        part.problem(f"field {f.name} is not required; a row without its cursor would be read again for ever", "field")
     return CursorSpec(f.name, lag, CursorSpec("").overlap_s if overlap is None else overlap)
 
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from catalog_registry.records import PrincipalKind, Receiver, ReceiverKind
+from catalog_registry.records import PrincipalKind, Receiver, ReceiverKind, kept_contract
 from catalog_registry.registry import Registry
 from catalog_registry.snapshot import dags_snapshot, read_dags_json
 from console.local.ports import choose
@@ -327,6 +327,7 @@ def test_a_contract_that_the_snapshot_knows_is_not_parsed_again(staffed: Registr
         return read_contract(text)
 
     monkeypatch.setattr("catalog_registry.records.read_contract", counting)
+    kept_contract.cache_clear()
     last = dags_snapshot(staffed)
     assert parsed == ["staff 1.0.0"]
     assert dags_snapshot(staffed, last) == last

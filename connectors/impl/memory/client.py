@@ -81,6 +81,7 @@ class Memory:
         self._name = name
         self._clock = clock
         self._database = database(name)
+        self._fixed: tuple[str, pa.Table] | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -120,7 +121,7 @@ class Memory:
     def read(
         self, contract: DataContract, *, window: Window | None = None, after: Key | None = None, batch_rows: int = 20_000
     ) -> Iterator[RawBatch]:
-        """Yield the rows of the table as it was when the first batch was asked for, ordered by key, nulls in it last."""
+        """Yield the rows of the table as it was when the first batch was asked for, or as ``state`` saw it, nulls in keys last."""
         if batch_rows < 1:
             raise DefectError("a batch has at least one row", code="source.batch_rows")
         if after is not None and len(after) != len(contract.key):
@@ -128,7 +129,10 @@ class Memory:
                 f"a key of {len(after)} values where the contract has {len(contract.key)}", code="source.key_length"
             )
         self.check(contract)
-        rows = self._held(contract.table).rows.select([f.source_name for f in contract.fields])
+        held = self._held(contract.table).rows
+        if window is None and self._fixed is not None and self._fixed[0] == contract.table:
+            held, self._fixed = self._fixed[1], None
+        rows = held.select([f.source_name for f in contract.fields])
         as_of = self._clock.now()
         given = 0
         for part in _parts(rows, contract, window, after):
@@ -161,14 +165,28 @@ class Memory:
         bound = now - timedelta(seconds=contract.cursor.declared_lag_s)
         if pa.types.is_date(self._held(contract.table).rows.schema.field(cursor.source_name).type):
             bound = datetime.combine(bound.astimezone(CHINA).date() - timedelta(days=1), time(), CHINA)
-        start = None if after is None else _instant(after)
-        upto = bound if start is None else max(bound, start)
-        overlapped = None if start is None else start - timedelta(seconds=contract.cursor.overlap_s)
-        return Window(None if overlapped is None else _text(overlapped, cursor), _text(upto, cursor), BoundKind.DECLARED)
+        if after is None:
+            return Window(None, _text(bound, cursor), BoundKind.DECLARED)
+        try:
+            start = _instant(after)
+            overlapped = start - timedelta(seconds=contract.cursor.overlap_s)
+            if start - bound > timedelta(seconds=contract.cursor.overlap_s):
+                raise self._rejected(
+                    "after_bound",
+                    f"{_text(start, cursor)} is after {_text(bound, cursor)}, up to which rows may be read: all between is skipped",
+                    contract.table,
+                )
+            if start > bound:
+                return Window(_text(start, cursor), _text(start, cursor), BoundKind.DECLARED)
+            return Window(_text(overlapped, cursor), _text(bound, cursor), BoundKind.DECLARED)
+        except (ValueError, OverflowError):
+            raise self._rejected("cursor_form", "the cursor to start after is no instant", contract.table) from None
 
     def state(self, contract: DataContract) -> SourceState:
         """Return the table's fingerprint: how often it was put."""
-        return SourceState(f"{contract.table}.{self._held(contract.table).version}")
+        held = self._held(contract.table)
+        self._fixed = contract.table, held.rows
+        return SourceState(f"{contract.table}.{held.version}")
 
     def close(self) -> None:
         """There is nothing to let go of."""
@@ -228,6 +246,7 @@ def _in_window(rows: pa.Table, contract: DataContract, window: Window) -> Iterat
     after, upto = None if window.after is None else _instant(window.after), _instant(window.upto)
     for i, value in enumerate(rows.column(at).to_pylist()):
         if value is None:
+            yield i
             continue
         if not isinstance(value, datetime):
             value = datetime.combine(value, time())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -29,6 +29,16 @@ from schemas.light import without
 _HINT_BYTES: Final = 2 << 20  # of one batch of the driver: small enough to stay flat, large enough to be fast
 _FINGERPRINT: Final = "SELECT count(*), coalesce(sum(hashtidextended(t.ctid, t.tableoid::int8)), 0) FROM {} AS t"
 _TIMES: Final = ("timestamptz", "timestamp", "date")
+_ALIVE: Final = {
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""libpq's options of every connection, where the URL says nothing else: a server silently gone is given up after a minute."""
+_AFTER: Final = "onedoor.after_{}"
+"""The session's own settings that hold a key: it is bound as a parameter, so it stands in no statement's text."""
 
 _KeyPart = tuple[int, bool]
 """A column of a batch that belongs to the key, and whether it is an exact number as text."""
@@ -40,6 +50,9 @@ class Postgres:
     A read is one COPY in a read-only REPEATABLE READ transaction. A second one follows, in the same snapshot, for the rows
     whose key holds a null, where the table allows them: they come last, in batches of their own. Where the server does not
     keep the key unique, the rows of one key stand in one batch, so that going on after a batch's last key leaves none out.
+
+    A key after which a read goes on is somebody's number: it goes to the server as a parameter, never in a statement's text,
+    which every session of the server may see and its log keeps where a statement fails.
     """
 
     def __init__(self, settings: PostgresSettings, clock: Clock) -> None:
@@ -47,6 +60,8 @@ class Postgres:
         self._clock = clock
         self._asking: catalogue.Connection | None = None
         self._holding: catalogue.Connection | None = None
+        self._fixed: _Fixed | None = None
+        self._comparable = True
         self._streams: list[_Stream] = []
         self._can: Capabilities | None = None
         self._conninfo, self._where = _address(settings)
@@ -100,13 +115,11 @@ class Postgres:
             relation, columns = self._checked(contract)
             unique = catalogue.is_unique(self._connection(), relation.oid, [f.source_name for f in contract.key])
         key = [(contract.fields.index(f), columns[f.source_name].base in ("numeric", "money")) for f in contract.key]
-        with self._catching(contract.table):
-            stream = _Stream(self._conninfo, self._settings)
-            self._streams.append(stream)
+        stream, as_of = self._begun(contract.table, fixed=window is None)
         try:
-            as_of = self._clock.now()
-            with self._catching(contract.table):
-                stream.begin()
+            if after is not None and None not in after:
+                with self._catching(contract.table):
+                    stream.keep(_after_values([columns[f.source_name] for f in contract.key], after))
             for query, held in self._queries(contract, relation, columns, window, after):
                 batches = self._raw(stream, query, contract.table)
                 grouped = [] if unique or held else key
@@ -117,7 +130,7 @@ class Postgres:
             stream.close()
 
     def window(self, contract: DataContract, after: str | None, now: datetime) -> Window:
-        """Return what the next incremental read may cover: from ``overlap_s`` before ``after``, to ``after`` at least."""
+        """Return what the next incremental read may cover: from ``overlap_s`` before ``after``, up to the bound."""
         with self._catching(contract.table):
             relation, columns = self._checked(contract)
             if contract.cursor is None:
@@ -132,39 +145,70 @@ class Postgres:
                 bound, kind = self._computed(contract, relation, column), BoundKind.COMPUTED
         if column.base == "date":
             bound = midnight_before(bound)
-        start = None if after is None else instant_of(after)
-        upto = bound if start is None else max(bound, start)
-        overlapped = None if start is None else start - timedelta(seconds=contract.cursor.overlap_s)
-        return Window(None if overlapped is None else _cursor_text(overlapped, field), _cursor_text(upto, field), kind)
+        if after is None:
+            return Window(None, _cursor_text(bound, field), kind)
+        overlap = timedelta(seconds=contract.cursor.overlap_s)
+        try:
+            start = instant_of(after)
+            text, overlapped = _cursor_text(start, field), _cursor_text(start - overlap, field)
+        except (ValueError, OverflowError):
+            raise RejectedError(
+                "the cursor to start after is no instant",
+                code="source.cursor_form",
+                where=contract.table,
+                remedy="expected a text such as 2026-11-02 04:00:00Z, or 2026-11-02 where the cursor is a date",
+                fault=Fault.CLIENT,
+            ) from None
+        if start - bound > overlap:
+            raise RejectedError(
+                f"the cursor to start after is {text}, but rows may be read up to {_cursor_text(bound, field)} only:"
+                " what comes between them would never be read",
+                code="source.after_bound",
+                where=f"{self._where}, {contract.table}",
+                remedy="start after an earlier instant, or collect everything",
+                fault=Fault.CLIENT,
+            )
+        if start > bound:
+            return Window(text, text, kind)
+        return Window(overlapped, _cursor_text(bound, field), kind)
 
     def state(self, contract: DataContract) -> SourceState:
-        """Return the table's fingerprint: how many rows, and the places of their versions. One scan.
+        """Return the table's fingerprint: how many rows, and the places of their versions. One scan, in a snapshot of its own.
 
-        A committed insert, update or delete moves it, because a version's place is not given to another while a snapshot that
-        sees it is open, and from the first call to ``close`` one is (without a lock on the table). So is a rewrite of the table
-        (VACUUM FULL), which changes no row: "not stable" may be said too often, never too rarely. None for views and foreign
-        tables, for a table above ``state_rows``, before PostgreSQL 14, without SELECT on the whole table, and where the server
-        ended the open snapshot.
+        Any row that came, went or changed since moves it, because a version's place is not given to another while a snapshot
+        that sees it is open, and from the first call to ``close`` one is (without a lock on the table). So does a rewrite of
+        the table (VACUUM FULL), which changes no row: "not stable" may be said too often, never too rarely. None for views and
+        foreign tables, for a table above ``state_rows``, before PostgreSQL 14, without SELECT on the whole table, where the
+        server ended the open snapshot, and where a read could not take the snapshot that it was to take.
         """
         with self._catching(contract.table):
+            self._unfix()
             relation = self._relation(contract.table)
             connection = self._connection()
             large = (relation.rows or 0) > self._settings.state_rows
-            if relation.kind not in "rp" or large or connection.info.server_version < 140000 or not self._hold():
+            if relation.kind not in "rp" or large or connection.info.server_version < 140000:
                 return SourceState(None)
+            self._fixed = fixed = _Fixed(self._connected(), contract.table, self._clock.now())
+            if self._holding is None:
+                self._holding = fixed.connection
+            query = sql.SQL(_FINGERPRINT).format(sql.Identifier(relation.schema, relation.name))
             try:
-                row = connection.execute(
-                    sql.SQL(_FINGERPRINT).format(sql.Identifier(relation.schema, relation.name))
-                ).fetchone()
+                with connection.transaction():  # of its own, so that no lock on the table stays
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                    connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(fixed.snapshot)))
+                    row = connection.execute(query).fetchone()
             except psycopg.errors.InsufficientPrivilege:
                 return SourceState(None)
             assert row is not None
+            if not self._comparable or not _open(self._holding):
+                return SourceState(None)
             return SourceState(f"{relation.oid}.{row[0]}.{row[1]}")
 
     def close(self) -> None:
         """Let go of the connections; a read under way ends with an error. May be called again."""
         for stream in list(self._streams):
             stream.close()
+        self._unfix()
         for connection in (self._asking, self._holding):
             if connection is not None:
                 connection.close()
@@ -187,16 +231,37 @@ class Postgres:
         connection.execute("SET default_transaction_read_only = on")
         return connection
 
-    def _hold(self) -> bool:
-        """Keep a snapshot open; False where the server ended it since."""
-        if self._holding is None:
-            self._holding = self._connected()
-            self._holding.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    def _unfix(self) -> None:
+        """Let the snapshot go that the next read was to take; the first one stays open until ``close``."""
+        fixed, self._fixed = self._fixed, None
+        if fixed is not None and fixed.connection is not self._holding:
+            fixed.connection.close()
+
+    def _begun(self, table: str, *, fixed: bool) -> tuple[_Stream, datetime]:
+        """Return a stream whose snapshot is open, and the instant before it was: ``state``'s where it fixed one and is asked for."""
+        wanted = self._fixed if fixed and self._fixed is not None and self._fixed.table == table else None
         try:
-            self._holding.execute("SELECT 1")
-        except psycopg.OperationalError:
-            return False
-        return True
+            if wanted is not None:
+                with suppress(_AdbcError):  # it ended meanwhile, or another server answers at this address: read what is there
+                    return self._streaming(wanted.snapshot), wanted.at
+                self._comparable = False
+            as_of = self._clock.now()
+            with self._catching(table):
+                return self._streaming(None), as_of
+        finally:
+            if wanted is not None:
+                self._unfix()
+
+    def _streaming(self, snapshot: str | None) -> _Stream:
+        stream = _Stream(self._conninfo, self._settings)
+        self._streams.append(stream)
+        try:
+            stream.begin(snapshot)
+        except BaseException:
+            self._streams.remove(stream)
+            stream.close()
+            raise
+        return stream
 
     @contextmanager
     def _catching(self, table: str | None = None) -> Iterator[None]:
@@ -298,7 +363,7 @@ class Postgres:
             ordered.append(sql.SQL("NOT ({})").format(sql.SQL(" OR ").join(nulls)))
         if after is not None:
             if key and None not in after:
-                ordered.append(_past(key, after))
+                ordered.append(_past(key))
             elif key:
                 ordered.append(sql.SQL("false"))
         yield self._query(chosen, relation, ordered, key), False
@@ -318,6 +383,17 @@ class Postgres:
     def _raw(self, stream: _Stream, query: str, table: str) -> Iterator[pa.RecordBatch]:
         with self._catching(table):
             yield from stream.run(query)
+
+
+class _Fixed:
+    """A snapshot that a connection holds open, of one table, and the instant before it was taken."""
+
+    def __init__(self, connection: catalogue.Connection, table: str, at: datetime) -> None:
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+        assert row is not None
+        self.connection, self.table, self.at = connection, table, at
+        self.snapshot: str = row[0]
 
 
 class _AdbcError(Exception):
@@ -344,12 +420,21 @@ class _Stream:
         except dbapi.Error as error:
             raise _AdbcError(str(error), error.sqlstate, login=error.sqlstate is None) from None
 
-    def begin(self) -> None:
-        """Open the snapshot."""
+    def begin(self, snapshot: str | None) -> None:
+        """Open the snapshot: a new one, or one that another session exported."""
         with self._catching(), self._connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            if snapshot is not None:
+                cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
             for name, value in _session(self._settings, self._settings.read_timeout_s):
                 cursor.execute(f"SET LOCAL {name} = '{value}'")
+
+    def keep(self, values: Sequence[str]) -> None:
+        """Keep values in settings of this transaction, bound as parameters: their text is in no statement."""
+        chosen = ", ".join(f"set_config('{_AFTER.format(i)}', ${i}, true)" for i in range(1, len(values) + 1))
+        with self._catching(), self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT {chosen}", tuple(values))
+            cursor.fetchall()
 
     def run(self, query: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query as they come."""
@@ -407,6 +492,7 @@ def _address(settings: PostgresSettings) -> tuple[str, str]:
         given = conninfo_to_dict(settings.url.reveal())
         conninfo = make_conninfo(
             settings.url.reveal(),
+            **{name: value for name, value in _ALIVE.items() if name not in given},
             client_encoding="UTF8",
             connect_timeout=max(2, round(settings.connect_timeout_s)) if settings.connect_timeout_s else 0,
             fallback_application_name="onedoor",
@@ -473,10 +559,10 @@ def _within(contract: DataContract, columns: dict[str, NativeColumn], window: Wi
         raise DefectError("a window without a cursor", code="source.no_cursor")
     column = columns[contract.field(contract.cursor.field).source_name]
     place = sql.Identifier("t", column.name)
-    parts = [sql.SQL("{} <= {}").format(place, _instant(column, window.upto))]
+    within = sql.SQL("{} <= {}").format(place, _instant(column, window.upto))
     if window.after is not None:
-        parts.insert(0, sql.SQL("{} > {}").format(place, _instant(column, window.after)))
-    return sql.SQL(" AND ").join(parts)
+        within = sql.SQL("{} > {} AND {}").format(place, _instant(column, window.after), within)
+    return sql.SQL("({} OR {} IS NULL)").format(within, place) if column.nullable else within
 
 
 def _instant(column: NativeColumn, text: str) -> sql.Composable:
@@ -497,15 +583,28 @@ def _cursor_text(at: datetime, field: Field) -> str:
     return instant_text(at)
 
 
-def _past(key: Sequence[NativeColumn], after: Key) -> sql.Composable:
-    """Return the condition that a row's key comes after one, compared in the columns' own types and collations."""
+def _past(key: Sequence[NativeColumn]) -> sql.Composable:
+    """Return the condition that a row's key comes after the one kept, compared in the columns' own types and collations."""
     values = [
-        sql.SQL("{}::{}").format(sql.Literal(key_text(value, column.base)), sql.SQL(column.full))
-        for column, value in zip(key, after, strict=True)
+        sql.SQL("current_setting({})::{}").format(sql.Literal(_AFTER.format(i)), sql.SQL(column.full))
+        for i, column in enumerate(key, 1)
     ]
     return sql.SQL("({}) > ({})").format(
         sql.SQL(", ").join(sql.Identifier("t", c.name) for c in key), sql.SQL(", ").join(values)
     )
+
+
+def _after_values(key: Sequence[NativeColumn], after: Key) -> list[str]:
+    return [key_text(value, column.base) for column, value in zip(key, after, strict=True)]
+
+
+def _open(connection: catalogue.Connection) -> bool:
+    """Say whether a session still is there; False where the server ended it since."""
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.Error:
+        return False
+    return True
 
 
 def _sliced(
