@@ -100,8 +100,8 @@ def resource_dag(row: dict[str, Any]) -> DAG:
         },
     ) as dag:
         run = collect.override(pool=row["pool"])(name)
-        proved = prove.override(outlets=[Asset(name=f"onedoor_{name}", uri=f"onedoor://store/{name}")])(run)
-        proved >> report(run) >> notify(run)
+        proved = prove.override(outlets=[Asset(name=f"onedoor_{name}", uri=f"onedoor://store/{name}")])(run)  # type: ignore[arg-type]
+        proved >> report(run) >> notify(run)  # type: ignore[arg-type]
     return dag
 
 

@@ -15,7 +15,7 @@ from exchange.settings import load_settings
 from exchange.store import runs
 from exchange.store.database import translated
 from exchange.store.runs import Run
-from schemas.errors import DefectError, OneDoorError, RejectedError, TransientError, place
+from schemas.errors import DefectError, OneDoorError, RejectedError, TransientError, raised_at
 from schemas.ids import new_id
 from schemas.resource import event_topic
 
@@ -31,9 +31,9 @@ def _hub() -> Iterator[Hub]:
         yield hub
     except OneDoorError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the boundary
         raise DefectError(
-            f"something that must not happen has happened ({type(error).__name__})", code="task.defect", where=place(error)
+            f"something that must not happen has happened ({type(error).__name__})", code="task.defect", where=raised_at(error)
         ) from None
     finally:
         hub.close()

@@ -87,7 +87,7 @@ class DefectError(OneDoorError):
     kind = "defect"
 
 
-def place(error: BaseException) -> str:
+def raised_at(error: BaseException) -> str:
     """Return the file and line that raised an error: all that may be logged of one that nobody expected, since its words and
     its traceback could hold a row.
     """

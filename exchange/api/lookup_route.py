@@ -12,7 +12,7 @@ from exchange.api.metrics import LOOKUP_SECONDS, LOOKUPS
 from exchange.api.problems import encoded, headers_of, problem, problem_of, status_of
 from exchange.api.services import Services
 from exchange.licences.lookup import LookupAnswer, LookupRequest
-from schemas.errors import DeniedError, Fault, OneDoorError, RejectedError
+from schemas.errors import DeniedError, Fault, OneDoorError, RejectedError, raised_at
 
 PATH: Final = "/api/v1/licences/lookup"
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -59,7 +59,7 @@ class LookupRoute:
                 document = problem(405, "request.method", "only POST is answered here; see /docs")
                 await _send(noted, 405, [*headers_of(405), (b"allow", b"POST")], encoded(document))
         except Exception as error:  # noqa: BLE001 - the process boundary
-            self._services.log.critical("a request met a defect", error=type(error).__name__, at=place(error))
+            self._services.log.critical("a request met a defect", error=type(error).__name__, at=raised_at(error))
             if not started:
                 document = problem(500, "hub.defect", "something that must not happen has happened; it is in the hub's log")
                 await _send(send, 500, headers_of(500), encoded(document))
@@ -125,14 +125,6 @@ async def _body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
-
-
-def place(error: BaseException) -> str:
-    """Return the file and line that raised an error: what may be logged of one that nobody expected."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

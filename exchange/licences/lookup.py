@@ -144,7 +144,7 @@ class Lookup:
         names: list[str] = []
         as_of: datetime | None = None
         landed = True
-        for name, decided in allowed:
+        for name, _ in allowed:
             table = tables.get(name)
             if table is None or table.as_of is None:
                 landed = False

@@ -85,7 +85,8 @@ class Reporter:
                 stdout=subprocess.PIPE,
             )
         process = self._process
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(f"{run_id}\n".encode())
             process.stdin.flush()

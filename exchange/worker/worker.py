@@ -24,7 +24,7 @@ from exchange.worker.outbox import publish_outbox
 from exchange.worker.report import Reporter
 from exchange.worker.sweep import sweep
 from schemas.contract import DataContract
-from schemas.errors import OneDoorError, TransientError, place
+from schemas.errors import OneDoorError, TransientError, raised_at
 from schemas.resource import data_topic
 
 POLL_S: Final = 0.5
@@ -80,7 +80,7 @@ class Worker:
                     worker=self.name,
                     what=what.__name__.strip("_"),
                     error=type(error).__name__,
-                    at=place(error),
+                    at=raised_at(error),
                 )
             self.stopping.wait(RETRY_S)
 
