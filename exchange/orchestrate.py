@@ -15,8 +15,8 @@ from exchange.settings import load_settings
 from exchange.store import runs
 from exchange.store.database import translated
 from exchange.store.runs import Run
+from exchange.worker.outbox import AREA
 from schemas.errors import DefectError, OneDoorError, RejectedError, TransientError, raised_at
-from schemas.ids import new_id
 from schemas.resource import event_topic
 
 PROVE_S: Final = 3600.0
@@ -82,20 +82,20 @@ def report_run(run_id: str) -> dict[str, Any] | None:
 
 
 def notify_run(run_id: str) -> dict[str, Any]:
-    """Tell the provider's department, by an event on the bus, what a run brought and how good it was; once for each run."""
+    """Tell the provider's department, by an event on the bus, what a run brought and how good it was.
+
+    The event's id is made of the run's, so that called again, at once or a year later, it tells nothing new.
+    """
     with _hub() as hub, translated(), hub.connect() as connection:
         run = runs.get_run(connection, run_id)
         now = hub.clock.now()
         body = {"run": run.id, "resource": run.resource, "rows_landed": run.rows_landed, "rows_set_aside": run.rows_set_aside}
         body["quality"] = (run.report.get("quality") or {}).get("success")
-        told = connection.execute(
-            "SELECT 1 FROM registry.outbox WHERE type = 'onedoor.run.reported' AND payload->>'run' = %s LIMIT 1", [run.id]
-        ).fetchone()
-        if told is None:
-            connection.execute(
-                "INSERT INTO registry.outbox (id, at, topic, key, type, payload) VALUES (%s, %s, %s, %s, %s, %s)",
-                [new_id("e", now), now, event_topic("runs"), run.resource, "onedoor.run.reported", Jsonb(body)],
-            )
+        connection.execute(
+            """INSERT INTO registry.outbox (id, at, topic, key, type, payload) VALUES (%s, %s, %s, %s, %s, %s)
+               ON CONFLICT (id) DO NOTHING""",
+            [f"{run.id}.reported", now, event_topic(AREA), run.resource, "onedoor.run.reported", Jsonb(body)],
+        )
         return body
 
 
