@@ -136,9 +136,9 @@ class Source(Protocol):
         before ``after``; a cursor does not go back. Where ``after`` is past the bound by no more than ``overlap_s``, the window
         is empty: from ``after`` to ``after``.
 
-        Raises ``RejectedError`` where neither can be had: nothing is called safe that the account could not see; where ``after``
-        is further past the bound (``source.after_bound``): all up to it would be skipped; and where it is the text of no instant
-        (``source.cursor_form``).
+        Raises ``RejectedError`` where neither can be had: nothing is called safe that the account could not see; where
+        ``after`` is further past the bound, so that all between would be skipped (``source.after_bound``); and where it is the
+        text of no instant (``source.cursor_form``).
         """
         ...
 

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -97,8 +98,11 @@ class Collector:
         if number is not None:
             with closing(self._chunks(source, window, number, after)) as made:
                 self._make_durable(made)
-        stable = _stable(before.fingerprint, source.state(self.contract).fingerprint if looks else None, resumed=number != 0)
-        self._finish(stable)
+        with ThreadPoolExecutor(1, "sample") as beside:  # while the source's server looks at its table
+            kept = beside.submit(self._keep_sample)
+            after_it = source.state(self.contract) if looks else SourceState(None)
+            kept.result()
+        self._finish(_stable(before.fingerprint, after_it.fingerprint, resumed=number != 0))
 
     # Chunks -----------------------------------------------------------------------------------------------------------
 
@@ -280,7 +284,6 @@ class Collector:
                 {"name": "seal", "rows": run.rows_read - run.rows_set_aside, "seconds": round(seconds.seal, 3)},
                 {"name": "publish", "rows": run.rows_read - run.rows_set_aside, "seconds": round(seconds.publish, 3)},
             ]
-            self._keep_sample(run, now)
             with self.connection.transaction():
                 if not joins:
                     self.connection.execute(
@@ -301,14 +304,15 @@ class Collector:
             if not joins:
                 publish_spooled(hub, self.connection, run.id)
 
-    def _keep_sample(self, run: Run, now: datetime) -> None:
+    def _keep_sample(self) -> None:
         table = self.sample.table()
         if table is None:
             return
+        hub, run = self.hub, self.run.id
         try:
-            self.hub.samples.keep(run.id, self.contract, table, self.sample.seen, self.hub.keys, now)
+            hub.samples.keep(run, self.contract, table, self.sample.seen, hub.keys, hub.clock.now())
         except TransientError as error:  # the report stands beside the path and holds nothing up
-            self.hub.log.warning("no sample is kept for the quality report", run=run.id, **runs.error_json(error))
+            hub.log.warning("no sample is kept for the quality report", run=run, **runs.error_json(error))
 
     # Keys -------------------------------------------------------------------------------------------------------------
 

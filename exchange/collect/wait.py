@@ -44,4 +44,4 @@ def wait(hub: Hub, run_id: str, *, timeout_s: float, told: Callable[[Run], None]
                     where=f"run {run_id}",
                 )
             time.sleep(pause_s)
-            pause_s = min(0.25, pause_s * 1.3)
+            pause_s = min(0.1, pause_s * 1.3)

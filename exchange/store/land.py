@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from exchange.bus.api import Bus, Message, Received, Subscription, TopicPartition
+from exchange.bus.dead_letter import dead_letter
 from exchange.bus.envelope import END_TYPE, ROWS_TYPE, Envelope, envelope_of
 from exchange.crash import reach
 from exchange.store import positions, runs, tables
@@ -24,7 +25,7 @@ from exchange.trust.seal import open_chunk
 from schemas.canonical import MODULUS, hash_sum
 from schemas.clock import Clock
 from schemas.contract import DataContract
-from schemas.errors import DefectError, OneDoorError, TransientError
+from schemas.errors import DefectError, OneDoorError, RejectedError, TransientError
 from schemas.landed import landed_schema
 from schemas.resource import dead_letter_topic
 
@@ -131,7 +132,8 @@ class Lander:
         """Land one run's messages; return what must go to the dead letters. A closed run's messages are passed over."""
         run = runs.find_run(self.connection, run_id)
         if run is None or run.state not in runs.OPEN or run.topic != place.topic:
-            return [] if run is not None else [_letter(m, "run.unknown", "no such run") for m in messages]
+            unknown = RejectedError("there is no run of that id", code="run.unknown")
+            return [] if run is not None else [dead_letter(m, unknown, group=CONSUMER) for m in messages]
         contract = self._contract(run.resource, run.contract_version)
         tally = _Tally()
         batches: list[pa.RecordBatch] = []
@@ -158,7 +160,7 @@ class Lander:
                     )
             except OneDoorError as error:
                 self._fail(run.id, error)
-                return [_letter(m, error.code, error.message) for m in messages if m.offset >= message.offset]
+                return [dead_letter(m, error, group=CONSUMER) for m in messages if m.offset >= message.offset]
         if batches:
             try:
                 with self.connection.transaction():
@@ -171,7 +173,7 @@ class Lander:
                     remedy="nothing of the run is served; the messages are among the dead letters",
                 )
                 self._fail(run.id, refusal)
-                return [_letter(m, refusal.code, refusal.message) for m in messages]
+                return [dead_letter(m, refusal, group=CONSUMER) for m in messages]
         self.connection.execute(
             """INSERT INTO exchange.landed AS l (run, partition, messages, rows, hash_sum, manifest)
                VALUES (%s, %s, %s, %s, %s, %s)
@@ -240,14 +242,3 @@ def _decode(data: bytes, contract: DataContract, message: Received) -> list[pa.R
                 where=f"{message.topic}[{message.partition}]@{message.offset}",
             )
     return batches
-
-
-def _letter(message: Received, code: str, reason: str) -> Message:
-    headers = dict(message.headers) | {
-        "dlq_topic": message.topic,
-        "dlq_partition": str(message.partition),
-        "dlq_offset": str(message.offset),
-        "dlq_code": code,
-        "dlq_reason": reason,
-    }
-    return Message(dead_letter_topic(message.topic), 0, message.key, headers, message.value)

@@ -30,10 +30,12 @@ def exists(connection: Connection, table: sql.Identifier) -> bool:
 def create_staging(connection: Connection, contract: DataContract, run: str) -> None:
     """Make the table a run lands in, where it is not there: the landed columns less ``_run`` and ``_as_of``, no key yet.
 
-    It is logged: an unlogged table is emptied by a crash of PostgreSQL while positions stay.
+    It is logged: an unlogged table is emptied by a crash of PostgreSQL while positions stay. Its key is never null, which
+    the making of the primary key then need not read it for.
     """
+    keys = key_columns(contract)
     columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind + (" NOT NULL" if name in keys else "")))
         for name, kind in landed_sql(contract)
         if name not in ("_run", "_as_of")
     )

@@ -310,7 +310,9 @@ def cursor(lag_s: int | None = 60, overlap_s: int = 0) -> CursorSpec:
 
 
 @pytest.mark.parametrize("zone", [True, False], ids=["with a zone", "without a zone"])
-def test_a_window_is_open_at_its_start_and_closed_at_its_end(profile: SourceProfile, source: Source, zone: bool) -> None:
+def test_a_window_is_open_at_its_start_and_closed_at_its_end_and_holds_each_row_without_a_cursor(
+    profile: SourceProfile, source: Source, zone: bool
+) -> None:
     table = moments(zone=zone)
     profile.create(table)
     asked = contract(table, cursor=cursor())
@@ -319,11 +321,11 @@ def test_a_window_is_open_at_its_start_and_closed_at_its_end(profile: SourceProf
         window = Window(after, upto, BoundKind.DECLARED)
         return [r[0] for r in raw(source.read(asked, window=window, after=key))]
 
-    assert within("2026-11-02 04:00:01.000000Z", "2026-11-02 04:00:03.000000Z") == [2, 3]
-    assert within(None, "2026-11-02 04:00:01.000000Z") == [0, 1]
-    assert within("2026-11-02 04:00:00.999999Z", "2026-11-02 04:00:01.000000Z") == [1]
-    assert within("2026-11-02 04:00:03.000000Z", "2026-11-02 04:00:03.000000Z") == []
-    assert within(None, "2026-11-02 05:00:00.000000Z", (2,)) == [3, 4]
+    assert within("2026-11-02 04:00:01.000000Z", "2026-11-02 04:00:03.000000Z") == [2, 3, 99]
+    assert within(None, "2026-11-02 04:00:01.000000Z") == [0, 1, 99]
+    assert within("2026-11-02 04:00:00.999999Z", "2026-11-02 04:00:01.000000Z") == [1, 99]
+    assert within("2026-11-02 04:00:03.000000Z", "2026-11-02 04:00:03.000000Z") == [99]
+    assert within(None, "2026-11-02 05:00:00.000000Z", (2,)) == [3, 4, 99]
 
 
 def test_a_window_over_dates_is_of_whole_days(profile: SourceProfile, source: Source) -> None:
@@ -343,15 +345,44 @@ def test_a_declared_lag_bounds_the_window_and_the_window_says_so(profile: Source
     assert got == Window(None, "2026-11-02 03:58:30.000000Z", BoundKind.DECLARED)
 
 
-def test_a_window_begins_an_overlap_before_the_cursor_and_never_ends_before_it(profile: SourceProfile, source: Source) -> None:
+def test_a_window_begins_an_overlap_before_the_cursor(profile: SourceProfile, source: Source) -> None:
     table = moments()
     profile.create(table)
     asked = contract(table, cursor=cursor(60, overlap_s=30))
     assert source.window(asked, "2026-11-02 03:00:00.000001Z", NOON) == Window(
         "2026-11-02 02:59:30.000001Z", "2026-11-02 03:59:00.000000Z", BoundKind.DECLARED
     )
-    late = source.window(asked, "2026-11-02 03:59:59.000000Z", NOON)
-    assert late.upto == "2026-11-02 03:59:59.000000Z"
+    assert source.window(asked, "2026-11-02 03:59:00.000000Z", NOON).after == "2026-11-02 03:58:30.000000Z"
+
+
+def test_a_cursor_past_the_bound_by_less_than_the_overlap_has_an_empty_window(profile: SourceProfile, source: Source) -> None:
+    table = moments()
+    profile.create(table)
+    past = "2026-11-02 03:59:25.000000Z"
+    asked = contract(table, cursor=cursor(60, overlap_s=30))
+    assert source.window(asked, past, NOON) == Window(past, past, BoundKind.DECLARED)
+
+
+@pytest.mark.parametrize("overlap_s", [0, 30])
+def test_a_cursor_past_the_bound_is_refused_and_both_instants_are_named(
+    profile: SourceProfile, source: Source, overlap_s: int
+) -> None:
+    table = moments()
+    profile.create(table)
+    with pytest.raises(RejectedError) as caught:
+        source.window(contract(table, cursor=cursor(60, overlap_s=overlap_s)), "2026-11-02 03:59:31+00:00", NOON)
+    assert caught.value.code == "source.after_bound"
+    assert "2026-11-02 03:59:31.000000Z" in str(caught.value)
+    assert "2026-11-02 03:59:00.000000Z" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01", "0001-01-01"])
+def test_a_cursor_that_is_the_text_of_no_instant_is_refused(profile: SourceProfile, source: Source, text: str) -> None:
+    table = moments()
+    profile.create(table)
+    with pytest.raises(RejectedError) as caught:
+        source.window(contract(table, cursor=cursor(60, overlap_s=30)), text, NOON)
+    assert caught.value.code == "source.cursor_form"
 
 
 def test_a_bound_that_is_neither_computed_nor_declared_is_refused(profile: SourceProfile, source: Source) -> None:
@@ -394,6 +425,39 @@ def test_any_committed_change_moves_the_fingerprint(profile: SourceProfile, sour
     before = source.state(contract(table))
     CHANGES[change](profile)
     assert source.state(contract(table)) != before
+
+
+def test_a_read_after_a_fingerprint_reads_the_very_rows_that_it_is_of(profile: SourceProfile, source: Source) -> None:
+    table = numbered(10)
+    profile.create(table)
+    source.state(contract(table))
+    profile.insert("t", [(50, "came and went")])
+    profile.update("t", "name", "n3", "changed")
+    assert rows(source.read(contract(table))) == list(table.rows)
+    profile.delete("t", "id", 50)
+    assert rows(source.read(contract(table))) == [(i, "changed" if i == 3 else f"n{i}") for i in range(10)]
+
+
+def test_the_last_fingerprint_before_a_read_is_the_one_that_it_reads_by(profile: SourceProfile, source: Source) -> None:
+    table = numbered(3)
+    profile.create(table)
+    before = source.state(contract(table))
+    profile.insert("t", [(7, "n7")])
+    assert source.state(contract(table)) != before
+    profile.delete("t", "id", 7)
+    assert [r[0] for r in rows(source.read(contract(table)))] == [0, 1, 2, 7]
+
+
+def test_a_read_of_a_window_after_a_fingerprint_reads_what_is_there_when_it_begins(
+    profile: SourceProfile, source: Source
+) -> None:
+    table = moments()
+    profile.create(table)
+    asked = contract(table, cursor=cursor())
+    source.state(asked)
+    profile.insert("t", [(7, NOON)])
+    window = Window(None, "2026-11-02 04:00:00.000000Z", BoundKind.DECLARED)
+    assert [r[0] for r in rows(source.read(asked, window=window))] == [0, 7, 99]
 
 
 # Describing and checking ----------------------------------------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -158,7 +161,11 @@ def test_an_open_transaction_holds_the_bound_back_and_the_bound_does_not_go_back
     upto = datetime.fromisoformat(source.window(asked, None, NOON).upto)
     assert upto == start - timedelta(seconds=0.5)
     later = (start + timedelta(minutes=1)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%fZ")
-    assert source.window(asked, later, NOON) == Window(later, later, BoundKind.COMPUTED)
+    with pytest.raises(RejectedError) as caught:
+        source.window(asked, later, NOON)
+    assert caught.value.code == "source.after_bound"
+    overlapping = replace(asked, cursor=CursorSpec("at", None, overlap_s=120))
+    assert source.window(overlapping, later, NOON) == Window(later, later, BoundKind.COMPUTED)
 
 
 def test_a_plain_account_is_refused_a_computed_bound_and_told_what_to_do(owner: Connection, plain: str, open_: Any) -> None:
@@ -439,6 +446,83 @@ def test_a_fingerprint_moves_even_when_versions_take_the_places_of_older_ones(
             owner.execute("VACUUM t")
             seen.add(source.state(asked).fingerprint)
     assert before.fingerprint not in seen
+
+
+def test_a_row_that_came_before_the_read_and_went_after_it_is_neither_read_nor_called_stable(
+    empty_db: str, owner: Connection, open_: Any
+) -> None:
+    owner.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    source, asked = open_(empty_db), contract("t", ("id", K.INTEGER))
+    before = source.state(asked)
+    owner.execute("INSERT INTO t VALUES (2)")
+    assert ids(source, asked) == [1]
+    owner.execute("DELETE FROM t WHERE id = 2")
+    assert before.fingerprint is not None
+    assert source.state(asked) == before  # the table is as it was read
+
+
+def test_a_read_whose_snapshot_the_server_ended_reads_what_is_there_and_is_not_called_stable(
+    empty_db: str, owner: Connection, open_: Any
+) -> None:
+    owner.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    source, asked = open_(empty_db), contract("t", ("id", K.INTEGER))
+    assert source.state(asked).fingerprint is not None
+    owner.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE application_name = 'onedoor' AND state = 'idle in transaction'"
+    )
+    owner.execute("INSERT INTO t VALUES (2)")
+    assert ids(source, asked) == [1, 2]
+    assert source.state(asked).fingerprint is None
+
+
+# What the department sees -----------------------------------------------------------------------------------------------------
+
+
+def test_a_read_that_goes_on_after_a_persons_number_shows_it_to_no_other_session(
+    empty_db: str, owner: Connection, open_: Any
+) -> None:
+    owner.execute("CREATE TABLE t (id varchar(18) PRIMARY KEY, n int NOT NULL)")
+    owner.execute("INSERT INTO t SELECT '4402051990010112' || lpad(i::text, 2, '0'), i FROM generate_series(0, 99) i")
+    source, asked = open_(empty_db), contract("t", ("id", K.STRING), ("n", K.INTEGER))
+    statements: list[str] = []
+
+    def look() -> None:
+        seen = owner.execute("SELECT query FROM pg_stat_activity WHERE application_name = 'onedoor'")
+        statements.extend(row[0] for row in seen)
+
+    reading = source.read(asked, after=(MARKER,), batch_rows=10)
+    found = [row["id"] for row in next(reading).rows.to_pylist()]
+    look()
+    found += [row["id"] for batch in reading for row in batch.rows.to_pylist()]
+    look()
+    assert found == [f"4402051990010112{i}" for i in range(40, 100)]
+    assert any("onedoor.after_1" in text for text in statements)
+    assert not [text for text in statements if "440205" in text]
+
+
+def test_every_connection_gives_up_a_server_that_is_silently_gone(empty_db: str, owner: Connection, open_: Any) -> None:
+    owner.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)")
+    before = set(connected(empty_db))
+    source, asked = open_(empty_db), contract("t", ("id", K.INTEGER))
+    source.state(asked)
+    reading = source.read(asked, batch_rows=10)
+    next(reading)
+    opened = [options for place, options in connected(empty_db).items() if place not in before]
+    assert opened == [(True, 30, 10, 3, 60_000)] * 3  # one to ask, one that holds the snapshot, one that reads
+    reading.close()
+
+
+def connected(url: str) -> dict[Any, tuple[Any, ...]]:
+    """Return the socket options of this process' connections to a server, by their own ends."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as seen:
+            if seen.getpeername()[1] == urlsplit(url).port:
+                tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+                alive = bool(seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+                found[seen.getsockname()] = (alive, *(seen.getsockopt(socket.IPPROTO_TCP, option) for option in tcp))
+    return found
 
 
 # Refusals -------------------------------------------------------------------------------------------------------------------

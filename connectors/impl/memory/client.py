@@ -121,7 +121,7 @@ class Memory:
     def read(
         self, contract: DataContract, *, window: Window | None = None, after: Key | None = None, batch_rows: int = 20_000
     ) -> Iterator[RawBatch]:
-        """Yield the rows of the table as it was when the first batch was asked for, or as ``state`` saw it, nulls in keys last."""
+        """Yield the rows of the table as ``state`` saw it, or as it was when the first batch was asked for; null keys last."""
         if batch_rows < 1:
             raise DefectError("a batch has at least one row", code="source.batch_rows")
         if after is not None and len(after) != len(contract.key):
@@ -173,7 +173,7 @@ class Memory:
             if start - bound > timedelta(seconds=contract.cursor.overlap_s):
                 raise self._rejected(
                     "after_bound",
-                    f"{_text(start, cursor)} is after {_text(bound, cursor)}, up to which rows may be read: all between is skipped",
+                    f"the cursor to start after is {_text(start, cursor)}, rows may be read up to {_text(bound, cursor)} only",
                     contract.table,
                 )
             if start > bound:

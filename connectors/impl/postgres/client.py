@@ -26,7 +26,7 @@ from schemas.contract import DataContract, Field, LogicalType
 from schemas.errors import DefectError, Fault, RejectedError, TransientError
 from schemas.light import without
 
-_HINT_BYTES: Final = 2 << 20  # of one batch of the driver: small enough to stay flat, large enough to be fast
+_HINT_BYTES: Final = 8 << 20  # of one batch of the driver: small enough to stay flat, large enough to be fast
 _FINGERPRINT: Final = "SELECT count(*), coalesce(sum(hashtidextended(t.ctid, t.tableoid::int8)), 0) FROM {} AS t"
 _TIMES: Final = ("timestamptz", "timestamp", "date")
 _ALIVE: Final = {
@@ -161,8 +161,7 @@ class Postgres:
             ) from None
         if start - bound > overlap:
             raise RejectedError(
-                f"the cursor to start after is {text}, but rows may be read up to {_cursor_text(bound, field)} only:"
-                " what comes between them would never be read",
+                f"the cursor to start after is {text}, rows may be read up to {_cursor_text(bound, field)} only",
                 code="source.after_bound",
                 where=f"{self._where}, {contract.table}",
                 remedy="start after an earlier instant, or collect everything",
@@ -238,7 +237,7 @@ class Postgres:
             fixed.connection.close()
 
     def _begun(self, table: str, *, fixed: bool) -> tuple[_Stream, datetime]:
-        """Return a stream whose snapshot is open, and the instant before it was: ``state``'s where it fixed one and is asked for."""
+        """Return a stream whose snapshot is open, and the instant before it was; ``fixed``: take the one that ``state`` did."""
         wanted = self._fixed if fixed and self._fixed is not None and self._fixed.table == table else None
         try:
             if wanted is not None:
@@ -610,10 +609,16 @@ def _open(connection: catalogue.Connection) -> bool:
 def _sliced(
     batches: Iterator[pa.RecordBatch], batch_rows: int, grouped: Sequence[_KeyPart], where: str
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of ``batch_rows`` rows, the last one smaller; rows alike in the columns ``grouped`` are not parted."""
+    """Yield batches of ``batch_rows`` rows at most; rows alike in the columns ``grouped`` are not parted.
+
+    A large batch of the driver is cut without a copy, so its last piece may be small too; small ones are joined.
+    """
     waiting: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:
+        if not grouped and not waiting and batch.num_rows > batch_rows:
+            yield from (batch.slice(start, batch_rows) for start in range(0, batch.num_rows, batch_rows))
+            continue
         waiting.append(batch)
         count += batch.num_rows
         if count > batch_rows:
