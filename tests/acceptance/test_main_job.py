@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -120,7 +121,7 @@ def test_a_second_start_goes_on_with_the_same_data_and_a_wrong_truth_makes_the_j
     honest = pq.read_table(file)
     mine = pc.equal(honest["resource"], "licences")
     missed = honest.filter(mine).slice(1)
-    pq.write_table(pq.pa.concat_tables([honest.filter(pc.invert(mine)), missed]), file)
+    pq.write_table(pa.concat_tables([honest.filter(pc.invert(mine)), missed]), file)
 
     said = centre.starts_again()
     assert said.code == 1, said.err[-3000:]
