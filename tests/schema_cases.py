@@ -174,7 +174,7 @@ def whole_contract() -> DataContract:
             Field("flag", LogicalType.BOOLEAN, "flag"),
             Field("valid_from", LogicalType.DATE, "ZZYXQQSSJ", minimum="1949-10-01"),
             Field("valid_to", LogicalType.DATE, "ZZYXQJZSJ", normalise=(Normalise.FOREVER, Normalise.DATE_FORMS)),
-            Field("changed_at", LogicalType.TIMESTAMP, "changed_at", minimum="2000-01-01 00:00:00.000000Z"),
+            Field("changed_at", LogicalType.TIMESTAMP, "changed_at", required=True, minimum="2000-01-01 00:00:00.000000Z"),
             Field("opens", LogicalType.TIME, "opens", maximum="17:30:00.000000"),
             Field("scan", LogicalType.BYTES, "scan"),
             Field("photo", LogicalType.BYTES, "photo", physical_type="bytea", personal=True, max_length=1000),

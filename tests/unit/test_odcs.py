@@ -46,6 +46,7 @@ schema:
         classification: personal
       - name: changed_at
         logicalType: timestamp
+        required: true
         logicalTypeOptions: {minimum: "2020-01-01T08:00:00+08:00"}
         quality:
           - {type: text, description: somebody looks at it}
@@ -185,6 +186,7 @@ WRONG = [
     ("property: latency, value: 4, unit: h", 'property: x, value: 4, schedule: "0 1 * * *"', "two schedules"),
     ("value: {field: changed_at}", "value: {field: changed}", "which the schema does not have"),
     ("value: {field: changed_at}", "value: {field: holder}", "a cursor must be clear"),
+    ("value: {field: changed_at}", "value: {field: parent}", "field parent is not required"),
     ("value: {field: changed_at}", "value: {field: changed_at, lag: 3}", "'lag' is unknown in onedoor.cursor"),
     ("value: {field: changed_at}", "value: {field: changed_at, overlap_s: -1}", "overlap_s must be a whole number"),
     ("onedoor.department, value: d", "onedoor.departement, value: d", "onedoor.departement is no term of this place"),
