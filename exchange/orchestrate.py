@@ -15,7 +15,6 @@ from exchange.settings import load_settings
 from exchange.store import runs
 from exchange.store.database import translated
 from exchange.store.runs import Run
-from exchange.worker.outbox import AREA
 from schemas.errors import DefectError, OneDoorError, RejectedError, TransientError, raised_at
 from schemas.resource import event_topic
 
@@ -94,7 +93,7 @@ def notify_run(run_id: str) -> dict[str, Any]:
         connection.execute(
             """INSERT INTO registry.outbox (id, at, topic, key, type, payload) VALUES (%s, %s, %s, %s, %s, %s)
                ON CONFLICT (id) DO NOTHING""",
-            [f"{run.id}.reported", now, event_topic(AREA), run.resource, "onedoor.run.reported", Jsonb(body)],
+            [f"{run.id}.reported", now, event_topic("runs"), run.resource, "onedoor.run.reported", Jsonb(body)],
         )
         return body
 
