@@ -409,7 +409,7 @@ def forms_page() -> str:
         _doc(checkpoint),
         "## JSON of a run",
         _RUN,
-        _json(_golden("run.json")["proved"]),
+        _json(_golden("runs/run.json")["proved"]),
     )
 
 
