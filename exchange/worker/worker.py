@@ -226,7 +226,8 @@ class Worker:
                 ("outbox", 1.0, lambda: publish_outbox(hub)),
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
                 ("sweep", 5.0, lambda: sweep(hub, connection)),
-                ("bus", 600.0, lambda: hub.maintain_bus()),
+                ("dags", 30.0, hub.registry.refresh_dags),
+                ("bus", 600.0, hub.maintain_bus),
             ]
             while not self.stopping.wait(0.2):
                 for name, every_s, duty in duties:
