@@ -22,11 +22,12 @@ COLUMNS = (
 KEYED = COLUMNS.format(key="PRIMARY KEY")
 BARE = COLUMNS.format(key="")
 _FIRST_DAY, _DAYS = 8035, 2406  # 1992-01-01 to 1998-08-02
-_WORDS = """
+_TEXT = """
     furiously final deposits sleep carefully ironic packages across the blithely regular accounts haggle quickly express
     requests among special theodolites wake slyly pending instructions boost even foxes nag unusual pinto beans detect bold
     platelets cajole silent dependencies according to
-""".split()
+"""
+_WORDS = _TEXT.split()
 
 CONTRACT = DataContract(
     name=resource_name("orders"),

@@ -34,8 +34,8 @@ HOLDER_CODES: Final = {"111": "citizen_id", "001": "credit_code"}
 
 _TRIES: Final = 3
 _DIGITS: Final = re.compile(r"[0-9]{8}")
-_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$"
-_Code = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z._:-]+$")]
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+(?![\s\S])"
+_Code = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z._:-]+(?![\s\S])")]
 
 
 class LookupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +44,8 @@ class LookupRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     holder_type: Annotated[
         str,
         msgspec.Meta(
-            pattern=r"^[0-9]{3}$", description="kind of the holder's number: 111 citizen id, 001 unified social credit code"
+            pattern=r"^[0-9]{3}(?![\s\S])",
+            description="kind of the holder's number: 111 citizen id, 001 unified social credit code",
         ),
     ]
     holder_number: Annotated[
