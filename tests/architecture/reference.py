@@ -434,7 +434,7 @@ def openapi_document() -> str:
     from exchange.settings import Settings
 
     document: Mapping[str, Any] = create_app(Settings(home=Path(".onedoor"))).openapi()
-    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
 if __name__ == "__main__":
