@@ -21,7 +21,7 @@ from schemas.secret import Secret
 @lru_cache(maxsize=4096)
 def kept_contract(odcs: str, where: str) -> DataContract:
     """Return the contract of a text that the registry keeps, read once in a process: workers ask every second."""
-    return read_contract(odcs, where=where)
+    return read_contract(odcs, where=where, registered=True)
 
 
 @dataclass(frozen=True, slots=True)

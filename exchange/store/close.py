@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -125,7 +126,16 @@ def close_run(connection: Connection, run_id: str, contract: DataContract, keys:
         run_event(connection, get_run(connection, run.id), now)
         reach("close.in_transaction")
     reach("close.after_commit")
+    if run.mode == "full":
+        _gather_statistics(connection, contract)
     return True
+
+
+def _gather_statistics(connection: Connection, contract: DataContract) -> None:
+    """Tell the planner about a table that was swapped in; where somebody else holds it, autovacuum does so within minutes."""
+    with suppress(psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable), connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '100ms'")
+        connection.execute(sql.SQL("ANALYZE {}").format(tables.serving(contract)))
 
 
 def _prove(connection: Connection, run: Run) -> None:
@@ -331,7 +341,6 @@ def _swap(connection: Connection, contract: DataContract, run: Run) -> Counts:
         connection.execute(sql.SQL("ALTER TABLE {0} ALTER COLUMN {1} DROP DEFAULT").format(shadow, column))
     connection.execute(sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(shadow))
     tables.add_indexes(connection, contract, shadow)
-    connection.execute(sql.SQL("ANALYZE {}").format(shadow))
     if tables.exists(connection, served):
         _lock_served(connection, contract)
         connection.execute(sql.SQL("DROP TABLE {}").format(served))

@@ -20,12 +20,13 @@ STATUSES: Final = ("proposed", "draft", "active", "deprecated", "retired")
 _TERMS: Final = frozenset(f"onedoor.{t}" for t in ("department", "system", "source", "cursor", "limits", "partitions", "role"))
 
 
-def read_contract(text: str, *, where: str = "<contract>") -> DataContract:
+def read_contract(text: str, *, where: str = "<contract>", registered: bool = False) -> DataContract:
     """Return the contract that an ODCS v3.1 YAML text holds; its ``document`` keeps every part of the text.
 
     Args:
         text: the YAML.
         where: the file's name or the like, for the error.
+        registered: it was read and found good before it was kept, so the standard's own schema is not asked again.
 
     Raises:
         RejectedError: code ``contract.invalid``; the message has every error, one a line, as ``line N: …``.
@@ -34,7 +35,7 @@ def read_contract(text: str, *, where: str = "<contract>") -> DataContract:
     problems = Problems(lined)
     contract = None
     if lined.value is not None or not lined.problems:
-        contract = _document(problems)
+        contract = _document(problems, ask_standard=not registered)
     said: list[Problem] = sorted({*lined.problems, *(p for _, p in problems.found)}, key=lambda p: (p.line, p.message))
     if contract is None or said:
         raise RejectedError(
@@ -47,12 +48,14 @@ def read_contract(text: str, *, where: str = "<contract>") -> DataContract:
     return contract
 
 
-def _document(problems: Problems) -> DataContract | None:
+def _document(problems: Problems, *, ask_standard: bool) -> DataContract | None:
     document = problems.lined.value
     if not isinstance(document, dict):
         problems.add((), "a contract is a mapping with apiVersion, kind, id, version, schema")
         return None
     contract = _contract(Part(problems, document, ()))
+    if not ask_standard:
+        return contract
     for path, message in unknown_keys(document):
         problems.add(path, message)
     for path, message in [(p, m) for p, m in standard_problems(document) if not problems.touches(p)]:

@@ -322,9 +322,9 @@ def test_a_snapshot_that_a_kill_left_too_old_is_mended_and_one_that_is_right_is_
 def test_a_contract_that_the_snapshot_knows_is_not_parsed_again(staffed: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
 
-    def counting(text: str, *, where: str) -> DataContract:
+    def counting(text: str, *, where: str, registered: bool) -> DataContract:
         parsed.append(where)
-        return read_contract(text)
+        return read_contract(text, registered=registered)
 
     monkeypatch.setattr("catalog_registry.records.read_contract", counting)
     kept_contract.cache_clear()
