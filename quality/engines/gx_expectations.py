@@ -48,7 +48,7 @@ class ColumnValuesMatchRe2(ColumnMapMetricProvider):
 
     @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column: pd.Series, pattern: str, **_: Any) -> pd.Series:
-        found = pc.match_substring_regex(pa.array(column, pa.string()), f"^(?:{pattern})$")
+        found = pc.match_substring_regex(pa.array(column.tolist(), pa.string()), f"^(?:{pattern})$")
         return pd.Series(found.to_numpy(zero_copy_only=False), index=column.index, dtype=bool)
 
 
