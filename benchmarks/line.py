@@ -50,7 +50,7 @@ class Row:
             return "no"
         if self.budget is None:
             return "floor"
-        return "budget" if holds(self.budget) else "floor" if self.floor is not None else "no"
+        return "budget" if holds(self.budget) else "floor" if self.floor is not None else "not the budget"
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as the results file keeps it."""
