@@ -22,7 +22,7 @@ def render(results: Path) -> str:
     for path in sorted(results.glob("*.json")):
         result = json.loads(path.read_text("utf-8"))
         for name, line in result["lines"].items():
-            if line["rows"]:
+            if line["rows"] or line["stages"]:
                 newest[name] = (line, result)
     text = HEAD
     for line, _ in newest.values():
