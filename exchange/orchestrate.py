@@ -98,6 +98,27 @@ def notify_run(run_id: str) -> dict[str, Any]:
         return body
 
 
+def compare_resource(name: str) -> dict[str, Any]:
+    """Compare a resource with its source, and return the JSON of the reconciliation.
+
+    Raises:
+        RejectedError: they differ (``store.differs``); the message counts the keys, ``onedoor reconcile`` names them.
+    """
+    from exchange.store.reconcile import reconcile
+
+    with _hub() as hub:
+        found = reconcile(hub, name)
+        if not found.equal:
+            raise RejectedError(
+                f"{name} differs from its source: {found.missing.count} keys missing, {found.extra.count} extra, "
+                f"{found.different.count} different",
+                code="store.differs",
+                where=f"store.{name}",
+                remedy=f"see `onedoor reconcile {name}`; `onedoor collect {name} --full` mends it",
+            )
+        return found.as_json()
+
+
 def _failure(run: Run) -> Exception:
     error = run.error or {}
     kind = {"transient": TransientError, "rejected": RejectedError}.get(error.get("kind", ""), DefectError)

@@ -11,6 +11,7 @@ import pytest
 
 from exchange.collect.collect import collect
 from exchange.collect.wait import wait
+from exchange.orchestrate import compare_resource
 from exchange.settings import Settings
 from schemas.errors import RejectedError
 from tests.hub import PEOPLE, PEOPLE_TABLE, TREE, HubForTests, a_hub, load_divisions
@@ -221,3 +222,23 @@ def test_a_full_load_waits_for_a_long_reader_without_holding_up_others(hub: HubF
             assert monotonic() < deadline
         assert hub.rows("SELECT count(*) FROM store.tree") == [(count + 1,)]  # nobody queues behind the waiting swap
     assert wait(hub.hub, run, timeout_s=60).state == "proved"
+
+
+def test_the_nightly_comparison_fails_where_the_source_deleted_rows_that_a_cursor_cannot_see(
+    hub: HubForTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.source(
+        PEOPLE_TABLE,
+        "INSERT INTO people SELECT n, '测试人' || n, NULL, '镇', now() - interval '1 hour' FROM generate_series(1, 20) n",
+    )
+    hub.register(PEOPLE)
+    hub.collect("people")
+    monkeypatch.setenv("ONEDOOR_HOME", str(hub.hub.settings.home))
+    monkeypatch.setenv("ONEDOOR_DATABASE_URL", hub.hub.settings.database_url)
+    assert compare_resource("people")["equal"]
+    hub.source("DELETE FROM people WHERE id <= 3")
+    assert hub.collect("people").rows_read == 0
+    with pytest.raises(RejectedError, match="3 extra"):
+        compare_resource("people")
+    assert hub.collect("people", full=True).rows_deleted == 3
+    assert compare_resource("people")["equal"]

@@ -196,3 +196,20 @@ def test_a_parse_reads_the_snapshot_and_nothing_else(parsed: dict[str, Any]) -> 
 def test_a_parse_imports_nothing_heavy(parsed: dict[str, Any]) -> None:
     assert set(parsed["many"]["heavy"]) <= set(parsed["was_heavy"])
     assert not {"exchange", "great_expectations", "psycopg", "pandas"} & set(parsed["many"]["heavy"])
+
+
+def test_one_nightly_dag_compares_each_resource_that_is_read_by_a_cursor(tmp_path: Path) -> None:
+    rows = [*ROWS, row("licences", mode="incremental", pool="onedoor_licences")]
+    write_dags_json(tmp_path / "dags.json", rows)
+    program = "import json; from onedoor_nightly import dag; print(json.dumps({t.task_id: t.pool for t in dag.tasks}))"
+    root = Path(__file__).parents[2]
+    environment = os.environ | {
+        "ONEDOOR_HOME": str(tmp_path),
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "PYTHONPATH": f"{root / 'dags'}{os.pathsep}{root}",
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    found = json.loads(said.stdout.splitlines()[-1])
+    assert found == {"compare_cases": "onedoor_market", "compare_licences": "onedoor_licences"}
