@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.page import render as render_benchmarks
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "docs" / "reference"
 GOLDEN: Final = ROOT / "tests" / "golden"
@@ -84,6 +86,7 @@ def pages() -> dict[str, str]:
         "errors.md": errors_page,
         "forms.md": forms_page,
         "openapi.json": openapi_document,
+        "benchmarks.md": lambda: render_benchmarks(ROOT / "benchmarks" / "results"),
     }
     return {name: make() for name, make in makers.items()}
 
