@@ -57,6 +57,28 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+LONG = (
+    "test_dags",
+    "test_crash_kafka",
+    "test_crash_postgres",
+    "test_main_job",
+    "test_no_leaks",
+    "test_local",
+    "test_database_killed",
+    "test_frozen_worker",
+    "test_lookup",
+    "test_own_table",
+    "test_broker_away",
+)
+"""Modules that take long, the longest first: begun last, they would keep one process busy while the other has nothing to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take long."""
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the tests whose service was not there."""
     missing = [
