@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks import orders
-from benchmarks.line import timed
-from benchmarks.stand import Stand, pipe
+from benchmarks.line import median, timed
+from benchmarks.stand import Stand, cpu_s, pipe
 
 ROWS = 1_500_000
 DLT = "dlt[postgres,sql_database]==1.17.1"
@@ -39,15 +40,45 @@ def copy_into(stand: Stand, columns: str, *, then_key: bool = False, keep: bool 
     return seconds
 
 
+def measured_collect(stand: Stand, name: str, kept: list[dict[str, Any]]) -> float:
+    """Collect; keep the run with the processor seconds of collector, worker and PostgreSQL; return the seconds of the whole."""
+    parts = {"worker": stand.pid("worker"), "PostgreSQL": stand.pid("postgres")}
+    before = {part: cpu_s(pid) for part, pid in parts.items()}
+    mine = _children_s()
+    seconds, run = stand.collect(name)
+    run["cpu"] = {"collector": round(_children_s() - mine, 2)}
+    run["cpu"] |= {part: round(cpu_s(pid) - before[part], 2) for part, pid in parts.items()}
+    run["outside"] = round(seconds - run["seconds"], 2)
+    kept.append(run)
+    return seconds
+
+
 def first_load(stand: Stand, kept: list[dict[str, Any]]) -> float:
     """A first full load by ``onedoor collect``, the process' start and end included; its seconds."""
     stand.forget("orders")
     stand.checkpoint()
-    seconds, run = stand.collect("orders")
-    if run["rows_inserted"] != run["rows_read"]:
+    seconds = measured_collect(stand, "orders", kept)
+    if kept[-1]["rows_inserted"] != kept[-1]["rows_read"]:
         raise RuntimeError("this was no first load")
-    kept.append(run)
     return seconds
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def cost(runs: list[dict[str, Any]], seconds: list[float]) -> str:
+    """Say what the median load cost in processor time, and what follows for this machine."""
+    middle = runs[seconds.index(median(seconds))]
+    whole = sum(middle["cpu"].values())
+    cores = os.cpu_count() or 1
+    parts = ", ".join(f"{name} {used:.1f}" for name, used in middle["cpu"].items())
+    return (
+        f"the median load took {whole:.1f} s of processor time ({parts}), which on {cores} cores is {whole / cores:.1f} s at "
+        f"the least, and lasted {median(seconds):.1f} s; {middle['outside']:.1f} s of it are the start and the end of the "
+        "collector's process, which use one core"
+    )
 
 
 def stages_of(runs: list[dict[str, Any]]) -> dict[str, float]:

@@ -38,6 +38,7 @@ def run(work: Path, *, bus: str = "postgres") -> dict[str, Any]:
             result.notes.append(dlt.missing)
     result.trials = seconds
     result.stages = bulk.stages_of(runs)
+    result.notes.append(bulk.cost(runs, seconds["OneDoor"]))
     ours = rate(rows, seconds["OneDoor"])
     what = "first full load" + (" over Kafka" if bus == "kafka" else "")
 

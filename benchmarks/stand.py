@@ -161,6 +161,24 @@ class Peaks:
                 self.peaks[name] = max(self.peaks[name], pss_mb(pid))
 
 
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process, its children and those of them that ended have taken."""
+    try:
+        pids = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    except psutil.Error:
+        return 0.0
+    return sum(_cpu_s(p) for p in pids)
+
+
+def _cpu_s(pid: int) -> float:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return sum(int(n) for n in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 def pss_mb(pid: int) -> float:
     """Return a process's proportional set size with that of its children, in MB; 0 where it is gone."""
     try:

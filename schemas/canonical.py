@@ -127,7 +127,7 @@ def _hex(raw: np.ndarray[Any, Any], column: pa.Array) -> pa.Array:
 
 def _plain_decimal(column: pa.Array) -> pa.Array:
     text = pc.cast(column, pa.string())
-    if pc.any(pc.match_substring(text, "E")).as_py():  # Arrow writes small values with an exponent
+    if b"E" in used_bytes(text).tobytes():  # Arrow writes small values with an exponent
         scale = column.type.scale
         text = pa.array([None if v is None else f"{v:.{scale}f}" for v in column.to_pylist()], pa.string())
     return text
