@@ -41,7 +41,17 @@ def test_generated_pages_are_current(generated: dict[str, str], name: str) -> No
 
 def test_every_page_that_is_made_is_compared(generated: dict[str, str]) -> None:
     assert set(generated) == {
-        *("settings.md", "cli.md", "connectors.md", "codes.md", "contract.md", "errors.md", "forms.md", "openapi.json")
+        *(
+            "settings.md",
+            "cli.md",
+            "connectors.md",
+            "codes.md",
+            "contract.md",
+            "errors.md",
+            "forms.md",
+            "openapi.json",
+            "benchmarks.md",
+        )
     }
 
 
