@@ -24,14 +24,15 @@ from console.local.supervisor import Child, Supervisor, end_recorded, read_pid
 from exchange.settings import Settings
 from schemas.errors import Fault, RejectedError
 
-API_APP = "exchange.api.app:create_app"
+API_APP = "exchange.api.app:served"
 READY_NAME = "ready.json"
 
 
 def api_command(port: int) -> list[str]:
     """Return the command line of the API."""
     how = ["--host", ports.LOOPBACK, "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-    return [sys.executable, "-m", "uvicorn", API_APP, "--factory", *how, "--no-server-header", "--log-level", "warning"]
+    how += ["--no-proxy-headers", "--no-server-header", "--log-level", "warning"]
+    return [sys.executable, "-m", "uvicorn", API_APP, "--factory", *how]
 
 
 def worker_command() -> list[str]:

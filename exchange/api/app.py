@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -68,6 +69,16 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     _health_routes(app, services)
     _metrics_route(app, services)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def served() -> FastAPI:
+    """Return the app for a process of its own, with all that its start made left out of garbage collections: each of them
+    would look at the whole of it and hold up every answer meanwhile.
+    """
+    app = create_app()
+    gc.collect()
+    gc.freeze()
     return app
 
 

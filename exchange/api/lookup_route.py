@@ -21,6 +21,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+Response = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers, body."""
 
 _JSON: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 _decode: Final = msgspec.json.Decoder(LookupRequest).decode
@@ -42,7 +44,30 @@ class LookupRoute:
         """Serve one connection's scope."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        elif scope["path"] == PATH:
+            await _send(send, *await self._look_up(scope, receive))
+        else:
+            await self._hand_on(scope, receive, send)
+
+    async def _look_up(self, scope: Scope, receive: Receive) -> Response:
+        if scope["method"] != "POST":
+            document = problem(405, "request.method", "only POST is answered here; see /docs")
+            return 405, [*headers_of(405), (b"allow", b"POST")], encoded(document)
+        began = time.perf_counter()
+        try:
+            body = _encode(await self._answer(scope, receive))
+        except OneDoorError as error:
+            if error.kind == "defect":
+                self._services.log.critical("a look-up met a defect", code=error.code, where=error.where)
+            LOOKUPS.labels(outcome=error.code).inc()
+            return status_of(error), headers_of(status_of(error)), encoded(problem_of(error))
+        except Exception as error:  # noqa: BLE001 - the process boundary
+            return self._defect(error)
+        _ANSWERED.inc()
+        LOOKUP_SECONDS.observe(time.perf_counter() - began)
+        return 200, list(_JSON), body
+
+    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def noted(message: MutableMapping[str, Any]) -> None:
@@ -51,33 +76,16 @@ class LookupRoute:
             await send(message)
 
         try:
-            if scope["path"] != PATH:
-                await self._app(scope, receive, noted)
-            elif scope["method"] == "POST":
-                await self._look_up(scope, receive, noted)
-            else:
-                document = problem(405, "request.method", "only POST is answered here; see /docs")
-                await _send(noted, 405, [*headers_of(405), (b"allow", b"POST")], encoded(document))
+            await self._app(scope, receive, noted)
         except Exception as error:  # noqa: BLE001 - the process boundary
-            self._services.log.critical("a request met a defect", error=type(error).__name__, at=raised_at(error))
+            defect = self._defect(error)
             if not started:
-                document = problem(500, "hub.defect", "something that must not happen has happened; it is in the hub's log")
-                await _send(send, 500, headers_of(500), encoded(document))
+                await _send(send, *defect)
 
-    async def _look_up(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
-        try:
-            answer = await self._answer(scope, receive)
-        except OneDoorError as error:
-            status = status_of(error)
-            if error.kind == "defect":
-                self._services.log.critical("a look-up met a defect", code=error.code, where=error.where)
-            LOOKUPS.labels(outcome=error.code).inc()
-            await _send(send, status, headers_of(status), encoded(problem_of(error)))
-            return
-        _ANSWERED.inc()
-        LOOKUP_SECONDS.observe(time.perf_counter() - began)
-        await _send(send, 200, list(_JSON), _encode(answer))
+    def _defect(self, error: Exception) -> Response:
+        self._services.log.critical("a request met a defect", error=type(error).__name__, at=raised_at(error))
+        document = problem(500, "hub.defect", "something that must not happen has happened; it is in the hub's log")
+        return 500, headers_of(500), encoded(document)
 
     async def _answer(self, scope: Scope, receive: Receive) -> LookupAnswer:
         services = self._services
@@ -109,22 +117,22 @@ def _told(error: msgspec.ValidationError) -> str:
 
 async def _body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
     length = headers.get(b"content-length", b"")
-    too_large = RejectedError(f"the body is above {MAX_BODY_BYTES} bytes", code="request.too_large", fault=Fault.CLIENT)
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        raise too_large
-    parts: list[bytes] = []
-    size = 0
+        raise _too_large()
+    body = b""
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise RejectedError("the caller went away", code="request.cut", fault=Fault.CLIENT)
-        part = message.get("body", b"")
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise too_large
-        parts.append(part)
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
         if not message.get("more_body"):
-            return b"".join(parts)
+            return body
+
+
+def _too_large() -> RejectedError:
+    return RejectedError(f"the body is above {MAX_BODY_BYTES} bytes", code="request.too_large", fault=Fault.CLIENT)
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

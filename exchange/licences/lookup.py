@@ -16,8 +16,8 @@ import msgspec
 
 from exchange.licences.grouped import ChangedError, GroupedReader, Row
 from exchange.licences.refusals import Refusals
-from exchange.licences.view import LicenceTable, RegistryView
-from exchange.trust.grant import Allowed, Ask, CaseAsk, Grant, Principal, Reason, Refused, authorise, ground
+from exchange.licences.view import Known, LicenceTable, RegistryView
+from exchange.trust.grant import Allowed, Ask, CaseAsk, Grant, Principal, Reason, Refused, authorise, ended, ground
 from exchange.trust.keyring import KeyRing
 from exchange.trust.ledger import AsyncLedger
 from exchange.trust.normalise import normalise
@@ -76,14 +76,6 @@ class Licence(msgspec.Struct, frozen=True, omit_defaults=False):
     fields: Mapping[str, Any]
 
 
-class ReceiptOut(msgspec.Struct, frozen=True):
-    """Where the ledger recorded this answer."""
-
-    chain: str
-    n: int
-    hash: str
-
-
 class LookupAnswer(msgspec.Struct, frozen=True):
     """The answer: ``as_of`` is the oldest instant as of which what was asked held; null where nothing has landed yet."""
 
@@ -91,7 +83,7 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     item_code: str
     as_of: datetime | None
     licences: list[Licence]
-    receipt: ReceiptOut
+    receipt: Receipt
 
 
 class Lookup:
@@ -145,7 +137,7 @@ class Lookup:
         names: list[str] = []
         as_of: datetime | None = None
         landed = True
-        for name, _ in allowed:
+        for name, decision in allowed:
             table = tables.get(name)
             if table is None or table.as_of is None:
                 landed = False
@@ -154,8 +146,9 @@ class Lookup:
             found = await self._licences(table, ask, number, accepted)
             if not found:
                 continue
-            await self._fetch_keys(table, found)
-            grant = await self._still_allowed(principal, ask, number, name)
+            if table.sealed and not self._keys_at_hand.issuperset([row["_key_id"] for row in found]):
+                await self._fetch_keys(found)
+            grant = await self._still_allowed(principal, ask, number, name, decision.grant, known)
             released = release(StoredRows(table.contract, found), grant, self._clock.now(), self._keys)
             for position, fields in zip(released.positions, released.rows, strict=True):
                 licences.append(_licence(table, found[position], fields, today))
@@ -173,15 +166,19 @@ class Lookup:
             rows=names,
         )
         receipt = await self._ledger.append(record)
-        return LookupAnswer(ask.case_number, ask.item_code, as_of if landed else None, licences, _receipt(receipt))
+        return LookupAnswer(ask.case_number, ask.item_code, as_of if landed else None, licences, receipt)
 
-    async def _still_allowed(self, principal: Principal, ask: LookupRequest, number: str, name: str) -> Grant:
-        """Return the grant as it is now: it may have been revoked while the store was asked."""
-        current = self._view.current(principal.id)
+    async def _still_allowed(
+        self, principal: Principal, ask: LookupRequest, number: str, name: str, before: Grant, known: Known
+    ) -> Grant:
+        """Return the grant as it is now: the registry may have changed, or the grant ended, while the store was asked."""
+        now, current = self._clock.now(), self._view.current(principal.id)
+        if self._view.known is known and current is principal and ended(before, now) is None and principal.revoked_at is None:
+            return before
         decided: Allowed | Refused = Refused((Reason.PRINCIPAL_REVOKED,))
         if current is not None:
             question = Ask(current, name, ask.purpose, ask.item_code)
-            decided = authorise(question, grants=self._view.known.grants, now=self._clock.now())
+            decided = authorise(question, grants=self._view.known.grants, now=now)
         if isinstance(decided, Refused):
             raise await self._refuse(principal, ask, number, [name], decided.reasons)
         return decided.grant
@@ -211,10 +208,8 @@ class Lookup:
             rows.sort(key=lambda row: (row[role.licence_type], str(row[role.valid_from]), _row_name(table, row)))
         return rows
 
-    async def _fetch_keys(self, table: LicenceTable, rows: Sequence[Row]) -> None:
+    async def _fetch_keys(self, rows: Sequence[Row]) -> None:
         """Have the data keys at hand: fetching one asks the database, which must not hold up the loop."""
-        if not table.contract.personal:
-            return
         for key_id in {row["_key_id"] for row in rows} - self._keys_at_hand:
             if isinstance(key_id, str):
                 await asyncio.to_thread(self._keys.data_key_by_id, key_id)
@@ -286,7 +281,3 @@ def _checked_number(ask: LookupRequest) -> str:
             fault=Fault.CLIENT,
         )
     return number
-
-
-def _receipt(receipt: Receipt) -> ReceiptOut:
-    return ReceiptOut(receipt.chain, receipt.n, receipt.hash)

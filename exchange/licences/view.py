@@ -80,6 +80,7 @@ class LicenceTable:
     holder: Field
     place: Place
     key: tuple[str, ...]
+    sealed: bool
     as_of: datetime | None
 
 
@@ -229,7 +230,7 @@ def _licence_table(served: Served | None) -> LicenceTable | None:
     sealed = ("_sealed", "_key_id") if contract.personal else ()
     names = (*(f.name for f in contract.clear), *(lookup_column(f) for f in lookup_fields(contract)), *sealed)
     place = Place(contract.name, served.oid, _stored(holder), names)
-    return LicenceTable(contract, role, holder, place, key_columns(contract), served.as_of)
+    return LicenceTable(contract, role, holder, place, key_columns(contract), bool(sealed), served.as_of)
 
 
 def _stored(holder: Field) -> str:

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 from catalog_registry.records import GrantRecord as Grant
 from catalog_registry.records import PrincipalRecord as Principal
 from catalog_registry.records import ReceiverKind
@@ -55,8 +57,7 @@ class Reason(StrEnum):
     CASE_HOLDER = "case_holder"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What somebody wants: fields of a resource, for a purpose. ``fields`` None: all that the grant releases."""
 
     principal: Principal
@@ -66,16 +67,14 @@ class Ask:
     fields: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(msgspec.Struct, frozen=True):
     """The grant that allows an ask, and the fields it releases for it, in the grant's order."""
 
     grant: Grant
     fields: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """Why an ask is refused: every reason found, each once."""
 
     reasons: tuple[Reason, ...]
@@ -181,8 +180,7 @@ def _against(grant: Grant, ask: Ask, now: datetime) -> tuple[Reason, ...]:
 # The ground of a look-up ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class CaseAsk:
+class CaseAsk(msgspec.Struct, frozen=True):
     """What a look-up says of its case.
 
     ``holder`` is the keyed look-up hash under the case resource, where its holder number is personal, else the number itself.

@@ -32,7 +32,7 @@ _CHECK: Final = "10X98765432"
 
 def normalise(text: str) -> str:
     """Return the form of ``text`` that is hashed for a look-up."""
-    plain = text.translate(_TABLE)
+    plain = text.upper() if text.isascii() and text.isalnum() else text.translate(_TABLE)  # most texts need no table
     if len(plain) == 15 and plain.isascii() and plain.isdigit():
         return _eighteen(plain)
     return plain

@@ -7,12 +7,12 @@ its content from its hash. ``hash_n = SHA-256(hash_(n-1) ‖ record_n)``; before
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas.errors import RejectedError
 
@@ -57,8 +57,7 @@ class LedgerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     after: Mapping[str, str | int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """Where a record stands: the chain, its number, and the hash that binds it and all before it (64 hex digits)."""
 
     chain: str
@@ -66,8 +65,7 @@ class Receipt:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A record in its place, as stored."""
 
     chain: str
@@ -120,7 +118,7 @@ def instant_text(at: datetime) -> str:
 
 def line_after(previous: bytes, record: LedgerRecord, *, chain: str, n: int, at: datetime, at_text: str, salt: bytes) -> Line:
     """Return the line that follows a hash; ``at_text`` is ``instant_text(at)``, given so that a batch makes it once."""
-    body = _encode(msgspec.structs.replace(record, at=at_text, chain=chain, n=n, salt=salt.hex()))
+    body = _encode(replace(record, at=at_text, chain=chain, n=n, salt=salt.hex()))
     return Line(chain, n, at, record.kind, body, sha256(previous + body).digest())
 
 
