@@ -32,6 +32,8 @@ from schemas.errors import DeniedError, Fault, OneDoorError, RejectedError
 from schemas.secret import Secret
 
 VERSION: Final = "0.1.0"
+_COLLECT_AFTER: Final = 20_000
+"""New containers before a collection: some twenty look-ups' worth, of which nearly all are gone by then."""
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 PROXIED: Final = frozenset({"x-forwarded-for", "x-real-ip", "forwarded"})
 DESCRIPTION: Final = """The data-sharing exchange hub of a district 政务数据共享交换枢纽.
@@ -72,14 +74,15 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     return app
 
 
-def served() -> FastAPI:
-    """Return the app for a process of its own, with all that its start made left out of garbage collections: each of them
-    would look at the whole of it and hold up every answer meanwhile.
+def served() -> LookupRoute:
+    """Return the app for a process of its own: the look-up outermost, and all that the start made left out of garbage
+    collections, each of which would look at the whole of it and hold up every answer meanwhile.
     """
     app = create_app()
     gc.collect()
     gc.freeze()
-    return app
+    gc.set_threshold(_COLLECT_AFTER, 10, 10)
+    return LookupRoute(app, app.state.services)
 
 
 def _token_route(app: FastAPI, services: Services) -> None:

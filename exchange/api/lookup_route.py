@@ -115,11 +115,11 @@ def _told(error: msgspec.ValidationError) -> str:
     return f"it has a field that is not one of {_FIELDS}" if "unknown field" in text else text
 
 
-async def _body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+async def _body(receive: Receive, headers: dict[bytes, bytes]) -> bytearray:
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
         raise _too_large()
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":

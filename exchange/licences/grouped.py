@@ -56,8 +56,8 @@ class GroupedReader:
         self._timeout_s = timeout_s
         self._lanes: dict[tuple[str, str], _Lane] = {}
 
-    async def rows(self, place: Place, key: str | bytes) -> Sequence[Row]:
-        """Return the rows of a place whose ``column`` is ``key``.
+    def rows(self, place: Place, key: str | bytes) -> asyncio.Future[Sequence[Row]]:
+        """Return, when awaited, the rows of a place whose ``column`` is ``key``.
 
         It waits for the statement that is under way, then goes with all others that wait.
 
@@ -72,7 +72,7 @@ class GroupedReader:
             lane = self._lanes[place.table, place.column] = _Lane(self._url, place, self._timeout_s)
         future: asyncio.Future[Sequence[Row]] = asyncio.get_running_loop().create_future()
         lane.ask(key, future)
-        return await future
+        return future
 
     async def close(self) -> None:
         """Stop, and let go of the connections."""
@@ -179,7 +179,12 @@ class _Lane:
     async def _ask(self, keys: list[str | bytes]) -> list[Any]:
         if self._statement is None or self._connection is None or self._connection.is_closed():
             self._drop()
-            self._connection = await asyncpg.connect(self._url, timeout=self._timeout_s, statement_cache_size=0)
+            self._connection = await asyncpg.connect(
+                self._url,
+                timeout=self._timeout_s,
+                statement_cache_size=0,
+                server_settings={"plan_cache_mode": "force_generic_plan"},  # else it is planned anew each time
+            )
             columns = ", ".join(_quoted(name) for name in self.place.columns)
             self._statement = await self._connection.prepare(
                 f"SELECT tableoid, {columns} FROM store.{_quoted(self.place.table)}"

@@ -61,22 +61,19 @@ def release(
         raise DeniedError("a field was asked for that the grant does not have", code="grant.fields", where=f"grant {grant.id}")
     plan = _plan(contract, grant.fields if fields is None else tuple(fields))
     positions = [i for i, row in enumerate(rows.rows) if _passes(row, grant, contract)]
-    through = [rows.rows[i] for i in positions]
-    opened: list[dict[str, Value]] = [{} for _ in through]
-    if plan.opens and through:
-        checked = tuple(f for f in plan.checked if lookup_column(f) in through[0])
-        opened = [plan.opener.open(row, keys, position) for position, row in enumerate(through)]
-        for position, (row, values) in enumerate(zip(through, opened, strict=True)):
-            _refuse_other_holder(row, values, checked, contract, keys, position)
-    return ReleasedRows(
-        contract,
-        grant.id,
-        [
-            {f.name: values[f.name] if f.personal else _column(row, f, contract) for f in plan.released}
-            for row, values in zip(through, opened, strict=True)
-        ],
-        positions,
-    )
+    released = []
+    for i, position in enumerate(positions):
+        row = rows.rows[position]
+        try:
+            clear = {name: row[name] for name in plan.clear}
+        except KeyError as error:
+            raise _not_read(contract, str(error.args[0])) from None
+        if plan.opens:
+            opened = plan.opener.open(row, keys, i)
+            _refuse_other_holder(row, opened, plan.checked, contract, keys, i)
+            clear = {name: opened[name] if personal else clear[name] for name, personal in plan.released}
+        released.append(clear)
+    return ReleasedRows(contract, grant.id, released, positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +81,11 @@ class _Plan:
     """What a contract and a choice of its fields come to: the same for every row, so it is worked out once."""
 
     contract: DataContract
-    released: tuple[Field, ...]
-    checked: tuple[Field, ...]
+    released: tuple[tuple[str, bool], ...]
+    """Each released field in the contract's order, and whether it is personal."""
+    clear: tuple[str, ...]
+    checked: tuple[tuple[Field, str], ...]
+    """The fields that leave a keyed hash, and the column that holds it."""
     opener: RowOpener
     opens: bool
 
@@ -97,7 +97,14 @@ def _plan(contract: DataContract, wanted: tuple[str, ...]) -> _Plan:
         released = tuple(f for f in contract.fields if f.name in wanted)
         personal = tuple(f for f in released if f.personal)
         checked = lookup_fields(contract)
-        plan = _Plan(contract, released, checked, RowOpener(contract, (*personal, *checked)), bool(personal))
+        plan = _Plan(
+            contract,
+            tuple((f.name, f.personal) for f in released),
+            tuple(f.name for f in released if not f.personal),
+            tuple((f, lookup_column(f)) for f in checked),
+            RowOpener(contract, (*personal, *checked)),
+            bool(personal),
+        )
         if len(_plans) >= _MOST_PLANS:
             _plans.clear()
         _plans[place] = plan
@@ -121,24 +128,30 @@ def _column(row: Mapping[str, object], field: Field, contract: DataContract) -> 
     try:
         return row[field.name]
     except KeyError:
-        raise DefectError(
-            "a column that the grant releases or filters by was not read from the store",
-            code="release.column",
-            where=f"{contract.name}.{field.name}",
-        ) from None
+        raise _not_read(contract, field.name) from None
+
+
+def _not_read(contract: DataContract, column: str) -> DefectError:
+    return DefectError(
+        "a column that the grant releases or filters by was not read from the store",
+        code="release.column",
+        where=f"{contract.name}.{column}",
+    )
 
 
 def _refuse_other_holder(
     row: Mapping[str, object],
     values: Mapping[str, Value],
-    checked: tuple[Field, ...],
+    checked: tuple[tuple[Field, str], ...],
     contract: DataContract,
     keys: KeyRing,
     position: int,
 ) -> None:
     """Rows are found by keyed hash: one that was exchanged would show one person's row as another's."""
-    for field in checked:
-        stored, value = row[lookup_column(field)], values[field.name]
+    for field, column in checked:
+        if column not in row:
+            continue
+        stored, value = row[column], values[field.name]
         made = None if value is None else keys.lookup_hash(contract.name, field.name, _text(field, value))
         same = stored is made if made is None or not isinstance(stored, bytes) else hmac.compare_digest(stored, made)
         if not same:

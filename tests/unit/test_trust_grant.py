@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from catalog_registry.records import PrincipalKind, Receiver, ReceiverKind
 from exchange.trust.grant import (
@@ -73,7 +74,7 @@ ASK = Ask(INTAKE, "licences", "accept_case", "i1")
 
 def test_a_grant_in_force_allows_its_fields() -> None:
     assert authorise(ASK, grants=index(grant()), now=NOW) == Allowed(grant(), ("id", "holder_name"))
-    assert authorise(replace(ASK, fields=("id",)), grants=index(grant()), now=NOW) == Allowed(grant(), ("id",))
+    assert authorise(structs.replace(ASK, fields=("id",)), grants=index(grant()), now=NOW) == Allowed(grant(), ("id",))
 
 
 @pytest.mark.parametrize(
@@ -88,21 +89,21 @@ def test_a_grant_reaches_its_receiver_and_nobody_else(receiver: Receiver) -> Non
     grants = index(grant(receiver=receiver))
     assert isinstance(authorise(ASK, grants=grants, now=NOW), Allowed)
     other = replace(INTAKE, id="p2", system=None, department="tax")
-    assert authorise(replace(ASK, principal=other), grants=grants, now=NOW) == Refused((Reason.NO_GRANT,))
+    assert authorise(structs.replace(ASK, principal=other), grants=grants, now=NOW) == Refused((Reason.NO_GRANT,))
 
 
 @pytest.mark.parametrize(
     ("ask", "terms", "reason"),
     [
-        (replace(ASK, purpose="marketing"), {}, Reason.PURPOSE),
-        (replace(ASK, purpose=""), {}, Reason.NO_PURPOSE),
-        (replace(ASK, purpose="Accept Case"), {}, Reason.NO_PURPOSE),
-        (replace(ASK, item="i2"), {}, Reason.ITEM),
-        (replace(ASK, item=None), {}, Reason.ITEM),
-        (replace(ASK, fields=("id", "holder_number")), {}, Reason.FIELDS),
-        (replace(ASK, fields=()), {}, Reason.FIELDS),
-        (replace(ASK, resource="cases"), {}, Reason.RESOURCE),
-        (replace(ASK, principal=replace(INTAKE, revoked_at=NOW)), {}, Reason.PRINCIPAL_REVOKED),
+        (structs.replace(ASK, purpose="marketing"), {}, Reason.PURPOSE),
+        (structs.replace(ASK, purpose=""), {}, Reason.NO_PURPOSE),
+        (structs.replace(ASK, purpose="Accept Case"), {}, Reason.NO_PURPOSE),
+        (structs.replace(ASK, item="i2"), {}, Reason.ITEM),
+        (structs.replace(ASK, item=None), {}, Reason.ITEM),
+        (structs.replace(ASK, fields=("id", "holder_number")), {}, Reason.FIELDS),
+        (structs.replace(ASK, fields=()), {}, Reason.FIELDS),
+        (structs.replace(ASK, resource="cases"), {}, Reason.RESOURCE),
+        (structs.replace(ASK, principal=replace(INTAKE, revoked_at=NOW)), {}, Reason.PRINCIPAL_REVOKED),
         (ASK, {"to_at": NOW}, Reason.EXPIRED),
         (ASK, {"from_at": NOW + timedelta(microseconds=1)}, Reason.NOT_YET),
         (ASK, {"revoked_at": NOW}, Reason.REVOKED),
@@ -199,7 +200,7 @@ CASE = CaseAsk("n1", "i1", b"h" * 16, "person")
 
 def test_an_open_case_of_the_item_and_the_holder_is_a_ground() -> None:
     assert ground(ROW, CASE, CASES) is None
-    assert ground(ROW, replace(CASE, holder_type=None), CASES) is None
+    assert ground(ROW, structs.replace(CASE, holder_type=None), CASES) is None
 
 
 @pytest.mark.parametrize(
@@ -210,10 +211,10 @@ def test_an_open_case_of_the_item_and_the_holder_is_a_ground() -> None:
         ({}, CASE, Reason.CASE_UNKNOWN),
         ({**ROW, "state": "closed"}, CASE, Reason.CASE_CLOSED),
         ({**ROW, "state": None}, CASE, Reason.CASE_CLOSED),
-        (ROW, replace(CASE, item="i2"), Reason.CASE_ITEM),
-        (ROW, replace(CASE, holder=b"x" * 16), Reason.CASE_HOLDER),
-        (ROW, replace(CASE, holder="h" * 16), Reason.CASE_HOLDER),
-        (ROW, replace(CASE, holder_type="company"), Reason.CASE_HOLDER),
+        (ROW, structs.replace(CASE, item="i2"), Reason.CASE_ITEM),
+        (ROW, structs.replace(CASE, holder=b"x" * 16), Reason.CASE_HOLDER),
+        (ROW, structs.replace(CASE, holder="h" * 16), Reason.CASE_HOLDER),
+        (ROW, structs.replace(CASE, holder_type="company"), Reason.CASE_HOLDER),
         ({k: v for k, v in ROW.items() if k != "_lookup_applicant"}, CASE, Reason.CASE_HOLDER),
     ],
 )
