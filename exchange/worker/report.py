@@ -17,7 +17,8 @@ from psycopg.types.json import Jsonb
 from exchange.bootstrap import Hub, open_hub
 from exchange.settings import load_settings
 from exchange.store import runs
-from schemas.errors import OneDoorError
+from exchange.store.database import translated
+from schemas.errors import OneDoorError, raised_at
 
 IDLE_S: Final = 15.0
 LONGEST_S: Final = 300.0
@@ -122,10 +123,14 @@ def main() -> int:
         for line in sys.stdin:
             run_id = line.strip()
             try:
-                make_report(hub, run_id)
+                with translated():
+                    make_report(hub, run_id)
                 answers.write(DONE)
             except OneDoorError as error:
                 hub.log.error("no quality report", run=run_id, **runs.error_json(error))
+                answers.write(FAILED)
+            except Exception as error:  # noqa: BLE001 - the process boundary; no message, it may hold a row
+                hub.log.critical("report defect", run=run_id, error=type(error).__name__, at=raised_at(error))
                 answers.write(FAILED)
             answers.flush()
     finally:

@@ -208,7 +208,8 @@ def _go_wrong(job: Job, built: districts.District, registry: Registry) -> None:
             "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'row %', NEW; END $$"
         )
         connection.execute(
-            "CREATE TRIGGER refuse BEFORE UPDATE ON exchange.run FOR EACH ROW WHEN (NEW.state = 'proved')"
+            "CREATE TRIGGER refuse BEFORE UPDATE ON exchange.run FOR EACH ROW"
+            " WHEN (NEW.state = 'proved' AND OLD.state <> 'proved')"
             " EXECUTE FUNCTION public.refuse()"
         )
         job.onedoor("collect", "market_steps", "--full", "--timeout", "3")
