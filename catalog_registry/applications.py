@@ -207,9 +207,7 @@ class Applications(Grants):
         """Take an application back, for the department that made it. As ``approve_application``."""
         return self._take(application, ApplicationEvent.CANCEL, by=by, version=version, why=why)
 
-    def hand_over_application(
-        self, application: str, department: str, *, by: str, version: int, why: str
-    ) -> ApplicationRecord:
+    def hand_over_application(self, application: str, department: str, *, by: str, version: int, why: str) -> ApplicationRecord:
         """Have another department's reviewer answer an application, for the centre. As ``approve_application``."""
 
         def assign(change: Change, row: Application, who: PrincipalRecord) -> Mapping[str, Any]:
@@ -281,9 +279,7 @@ class Applications(Grants):
         with self._database.read() as session:
             known(session, Application, application, "application")
             rows = session.scalars(
-                select(ApplicationHistory)
-                .where(ApplicationHistory.application == application)
-                .order_by(ApplicationHistory.n)
+                select(ApplicationHistory).where(ApplicationHistory.application == application).order_by(ApplicationHistory.n)
             )
             return [step_record(row) for row in rows]
 

@@ -105,7 +105,5 @@ class Lifecycle(Resources):
         """Return what was done to a resource, oldest first. One of an older release begins with its first step since."""
         with self._database.read() as session:
             known(session, Resource, name, "resource")
-            rows = session.scalars(
-                select(ResourceHistory).where(ResourceHistory.resource == name).order_by(ResourceHistory.n)
-            )
+            rows = session.scalars(select(ResourceHistory).where(ResourceHistory.resource == name).order_by(ResourceHistory.n))
             return [step_record(row) for row in rows]

@@ -21,7 +21,6 @@ from schemas.errors import Fault, RejectedError
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
 
-
 SHARED: Final = (ResourceState.PUBLISHED, ResourceState.FROZEN)
 """The states in which the newest contract is one that was reviewed, or published without."""
 
@@ -245,9 +244,7 @@ def _check_open(row: Resource, state: str) -> None:
             remedy="have it published or rejected first",
         )
     if row.state == ResourceState.WITHDRAWN:
-        raise refused(
-            f"{row.name} is withdrawn", "resource.withdrawn", where=row.name, remedy="register it under another name"
-        )
+        raise refused(f"{row.name} is withdrawn", "resource.withdrawn", where=row.name, remedy="register it under another name")
     if state == ResourceState.DRAFT and row.state in SHARED:
         raise refused(
             f"{row.name} is {row.state}, so a version of its contract is no draft",

@@ -63,9 +63,7 @@ def _of_contract(resource: RegisteredResource, seen: Mapping[str, Any]) -> dict[
     }
 
 
-def write_dags_json(
-    path: Path, rows: Sequence[Mapping[str, Any]], *, force: bool = False, ended: Collection[str] = ()
-) -> bool:
+def write_dags_json(path: Path, rows: Sequence[Mapping[str, Any]], *, force: bool = False, ended: Collection[str] = ()) -> bool:
     """Replace the snapshot whole, or leave the last good one; False where it already said the same.
 
     Args:
