@@ -29,30 +29,30 @@ class Lifecycle(Resources):
     """What is done to a resource once it is there. Only a published one is shared; its grants allow nothing while it is not."""
 
     def submit_resource(self, name: str, *, by: str, version: int, why: str = "") -> RegisteredResource:
-        """Give a draft, or one that was rejected, to be reviewed; its contract stays as it is until then. As ``act_on``."""
-        return self.act_on(name, ResourceEvent.SUBMIT, by=by, version=version, why=why)
+        """Give a draft, or one that was rejected, to be reviewed; its contract stays as it is. As ``act_on_resource``."""
+        return self.act_on_resource(name, ResourceEvent.SUBMIT, by=by, version=version, why=why)
 
     def publish_resource(self, name: str, *, by: str, version: int, why: str = "") -> RegisteredResource:
-        """Share a resource that was submitted by somebody else. As ``act_on``."""
-        return self.act_on(name, ResourceEvent.PUBLISH, by=by, version=version, why=why)
+        """Share a resource that was submitted by somebody else. As ``act_on_resource``."""
+        return self.act_on_resource(name, ResourceEvent.PUBLISH, by=by, version=version, why=why)
 
     def reject_resource(self, name: str, *, by: str, version: int, why: str) -> RegisteredResource:
-        """Give a resource back to the department, which may mend its contract and submit it again. As ``act_on``."""
-        return self.act_on(name, ResourceEvent.REJECT, by=by, version=version, why=why)
+        """Give a resource back to the department, which may mend its contract and submit it again. As ``act_on_resource``."""
+        return self.act_on_resource(name, ResourceEvent.REJECT, by=by, version=version, why=why)
 
     def freeze_resource(self, name: str, *, by: str, version: int, why: str) -> RegisteredResource:
-        """Share a resource with nobody until it is thawed; its grants stay and allow nothing. As ``act_on``."""
-        return self.act_on(name, ResourceEvent.FREEZE, by=by, version=version, why=why)
+        """Share a resource with nobody until it is thawed; its grants stay and allow nothing. As ``act_on_resource``."""
+        return self.act_on_resource(name, ResourceEvent.FREEZE, by=by, version=version, why=why)
 
     def thaw_resource(self, name: str, *, by: str, version: int, why: str = "") -> RegisteredResource:
-        """Share a frozen resource again, under the grants that it had. As ``act_on``."""
-        return self.act_on(name, ResourceEvent.THAW, by=by, version=version, why=why)
+        """Share a frozen resource again, under the grants that it had. As ``act_on_resource``."""
+        return self.act_on_resource(name, ResourceEvent.THAW, by=by, version=version, why=why)
 
     def withdraw_resource(self, name: str, *, by: str, version: int, why: str) -> RegisteredResource:
-        """Share a resource with nobody any more. As ``act_on``."""
-        return self.act_on(name, ResourceEvent.WITHDRAW, by=by, version=version, why=why)
+        """Share a resource with nobody any more. As ``act_on_resource``."""
+        return self.act_on_resource(name, ResourceEvent.WITHDRAW, by=by, version=version, why=why)
 
-    def act_on(self, name: str, event: ResourceEvent, *, by: str, version: int, why: str = "") -> RegisteredResource:
+    def act_on_resource(self, name: str, event: ResourceEvent, *, by: str, version: int, why: str = "") -> RegisteredResource:
         """Take one step of a resource's life; return it as it is now.
 
         Args:

@@ -109,7 +109,7 @@ def advance_resource(state: ResourceState, event: ResourceEvent) -> ResourceStat
     after = NEXT_OF_RESOURCE.get((state, event))
     if after is None:
         raise RejectedError(
-            _forbidden(NEXT_OF_RESOURCE, state, event, "a resource"),
+            f"{_words(event)} is not for a resource that is {_words(state)}, but for one that is {_able(NEXT_OF_RESOURCE, event)}",
             code="resource.state",
             remedy=_instead(NEXT_OF_RESOURCE, state),
             fault=Fault.CLIENT,
@@ -126,7 +126,7 @@ def advance_application(state: ApplicationState, event: ApplicationEvent) -> App
     after = NEXT_OF_APPLICATION.get((state, event))
     if after is None:
         raise RejectedError(
-            _forbidden(NEXT_OF_APPLICATION, state, event, "an application"),
+            f"{_words(event)} is not for an application that is {_words(state)}, but for one that is {_able(NEXT_OF_APPLICATION, event)}",
             code="application.state",
             remedy=_instead(NEXT_OF_APPLICATION, state),
             fault=Fault.CLIENT,
@@ -142,9 +142,8 @@ def diagram(table: Mapping[tuple[State, Event], State], *, begins: State) -> str
     return "\n".join(["stateDiagram-v2", f"    [*] --> {begins}", *steps, *(f"    {end} --> [*]" for end in ends)]) + "\n"
 
 
-def _forbidden(table: Mapping[tuple[State, Event], State], state: State, event: Event, what: str) -> str:
-    able = " or ".join(_words(before) for before, possible in table if possible == event)
-    return f"{_words(event)} is not for {what} that is {_words(state)}, but for one that is {able}"
+def _able(table: Mapping[tuple[State, Event], State], event: Event) -> str:
+    return " or ".join(_words(before) for before, possible in table if possible == event)
 
 
 def _instead(table: Mapping[tuple[State, Event], State], state: State) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from catalog_registry.acting import DUTIES_OF_APPLICATION, DUTIES_OF_RESOURCE, Duty
 from catalog_registry.states import (
     NEXT_OF_APPLICATION,
     NEXT_OF_RESOURCE,
@@ -112,3 +115,27 @@ def test_a_table_is_drawn_as_a_diagram_with_its_beginning_and_its_ends() -> None
     assert drawn.count("-->") == 1 + len(NEXT_OF_APPLICATION) + 4
     assert "    submitted --> provider_review: accept_check\n" in drawn
     assert drawn.endswith("    returned --> [*]\n    cancelled --> [*]\n    granted --> [*]\n    refused --> [*]\n")
+
+
+def who_may(duties: Mapping[Any, tuple[Duty, ...]]) -> str:
+    """Return who may take each step, as the page has it."""
+    lines = [
+        f"| {event.replace('_', ' ')} | {', '.join(d.role + (' of its department' if d.own else '') for d in those)} |"
+        for event, those in duties.items()
+    ]
+    return "\n".join(["| Step | Who may take it |", "|---|---|", *lines])
+
+
+def test_the_page_draws_the_tables_as_they_are_and_says_who_may_take_each_step() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/explanation/sharing.md").read_text("utf-8")
+    for drawn in (
+        diagram(NEXT_OF_RESOURCE, begins=ResourceState.DRAFT),
+        diagram(NEXT_OF_APPLICATION, begins=ApplicationState.SUBMITTED),
+        who_may(DUTIES_OF_RESOURCE),
+        who_may(DUTIES_OF_APPLICATION),
+    ):
+        assert drawn in page
+
+
+def test_every_step_has_somebody_who_may_take_it() -> None:
+    assert (set(DUTIES_OF_RESOURCE), set(DUTIES_OF_APPLICATION)) == (set(ResourceEvent), set(ApplicationEvent))
