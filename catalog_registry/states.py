@@ -108,8 +108,9 @@ def advance_resource(state: ResourceState, event: ResourceEvent) -> ResourceStat
     """
     after = NEXT_OF_RESOURCE.get((state, event))
     if after is None:
+        able = _able(NEXT_OF_RESOURCE, event)
         raise RejectedError(
-            f"{_words(event)} is not for a resource that is {_words(state)}, but for one that is {_able(NEXT_OF_RESOURCE, event)}",
+            f"{_words(event)} is not for a resource that is {_words(state)}, but for one that is {able}",
             code="resource.state",
             remedy=_instead(NEXT_OF_RESOURCE, state),
             fault=Fault.CLIENT,
@@ -125,8 +126,9 @@ def advance_application(state: ApplicationState, event: ApplicationEvent) -> App
     """
     after = NEXT_OF_APPLICATION.get((state, event))
     if after is None:
+        able = _able(NEXT_OF_APPLICATION, event)
         raise RejectedError(
-            f"{_words(event)} is not for an application that is {_words(state)}, but for one that is {_able(NEXT_OF_APPLICATION, event)}",
+            f"{_words(event)} is not for an application that is {_words(state)}, but for one that is {able}",
             code="application.state",
             remedy=_instead(NEXT_OF_APPLICATION, state),
             fault=Fault.CLIENT,
