@@ -155,3 +155,23 @@ def test_what_is_refused_leaves_with_one_and_a_wrong_option_with_two(published: 
     published("application", "list", "--state", "open", fails=2)
     published("resource", "freeze", "staff", "--as", "officer", fails=2)
     assert published("application", "show", made, "--json")["application"]["version"] == 1
+
+
+def test_departments_and_systems_that_bring_no_source_are_added_and_listed(onedoor: Onedoor) -> None:
+    onedoor("department", "add", "qujiang", "曲江区")
+    civil = onedoor("department", "add", "civil", "民政局", "--parent", "qujiang", "--json")
+    assert civil == {"code": "civil", "name": "民政局", "credit_code": None, "parent": "qujiang"}
+    assert civil in onedoor("department", "list", "--json")
+    assert "民政局" in onedoor("department", "list")
+    relief = onedoor("system", "add", "relief", "救助系统", "--department", "civil", "--json")
+    assert relief in onedoor("system", "list", "--json")
+    assert "救助系统" in onedoor("system", "list")
+    for code, argv in (
+        ("department.cycle", ("department", "add", "qujiang", "曲江区", "--parent", "civil")),
+        ("department.credit_code", ("department", "add", "x", "x", "--credit-code", "911100001016237410")),
+        ("department.unknown", ("system", "add", "x", "x", "--department", "nowhere")),
+        ("system.other_department", ("system", "add", "relief", "x", "--department", "market")),
+    ):
+        assert onedoor(*argv, "--json", fails=1)["code"] == code
+    onedoor("resource", "register", "staff.odcs.yaml", "--no-check")
+    assert onedoor(*APPLY, "--system", "relief")["system"] == "relief"
