@@ -214,6 +214,8 @@ class Applications(Grants):
             known(change.session, Department, department, "department")
             if department == row.assigned:
                 raise refused(f"it is assigned to {department} already", "application.same_department", where=row.id)
+            if department == row.department:
+                raise refused(f"{department} does not answer what it asks for", "application.own_department", where=row.id)
             was, row.assigned = row.assigned, department
             return {"from": was, "to": department}
 

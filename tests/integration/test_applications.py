@@ -489,9 +489,13 @@ def test_one_person_neither_applies_and_reviews_nor_takes_both_steps_of_the_revi
     assert answer(shared, other).state == "granted"
 
 
-def test_an_application_is_handed_over_to_another_department_that_is_known(shared: Registry) -> None:
+def test_an_application_is_handed_over_to_another_known_department_and_never_to_the_applicants(shared: Registry) -> None:
     made = apply(shared)
-    for to, code in (("nowhere", "department.unknown"), ("market", "application.same_department")):
+    for to, code in (
+        ("nowhere", "department.unknown"),
+        ("market", "application.same_department"),
+        ("civil", "application.own_department"),
+    ):
         told = refusal(
             RejectedError,
             lambda to=to: shared.hand_over_application(made.id, to, by="officer", version=1, why="x"),
