@@ -53,6 +53,34 @@ DUTIES_OF_APPLICATION: Final[Mapping[ApplicationEvent, tuple[Duty, ...]]] = Mapp
 APPLYING: Final = (_CONSUMER,)
 
 
+OVERSEEING: Final = ("registration_officer", "security_officer", "auditor")
+"""Roles that see every resource and every application."""
+
+TAKING_PART: Final = ("provider_editor", "provider_reviewer", "consumer")
+"""Roles that see what is their own department's, whatever its state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a principal may see of the registry: all of it, or what is its department's and what is published.
+
+    ``department`` is None where it has no role that shows more than the published resources.
+    """
+
+    everything: bool
+    department: str | None
+
+    def of_department(self, *departments: str) -> bool:
+        """Say whether it sees what is one of these departments' own."""
+        return self.everything or (self.department is not None and self.department in departments)
+
+
+def sight(who: PrincipalRecord) -> Sight:
+    """Return what a principal may see; one that is revoked sees nothing that is not published."""
+    held = set() if who.revoked_at is not None else set(who.roles)
+    return Sight(bool(held & set(OVERSEEING)), who.department if held & set(TAKING_PART) else None)
+
+
 def check_duty(who: PrincipalRecord, what: StrEnum | str, duties: tuple[Duty, ...], department: str) -> None:
     """Raise where a principal may not do something.
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
-from catalog_registry.acting import APPLYING, DUTIES_OF_APPLICATION, check_duty, check_other_person, check_version
+from catalog_registry.acting import APPLYING, DUTIES_OF_APPLICATION, Sight, check_duty, check_other_person, check_version
 from catalog_registry.grants import Grants
 from catalog_registry.records import ApplicationRecord, PrincipalRecord, Receiver, ReceiverKind, StepRecord
 from catalog_registry.rules import check_fields, check_said, check_terms, refused
@@ -19,7 +19,15 @@ from catalog_registry.states import ApplicationEvent, ApplicationState, advance_
 from catalog_registry.store.change import Change
 from catalog_registry.store.history import application_step
 from catalog_registry.store.rows import application_record, known, known_principal, principal_record, step_record
-from catalog_registry.store.tables import APPLICATION_REASONED, WAYS, Application, ApplicationHistory, Department, System
+from catalog_registry.store.tables import (
+    APPLICATION_REASONED,
+    WAYS,
+    Application,
+    ApplicationHistory,
+    Department,
+    Resource,
+    System,
+)
 from schemas.errors import RejectedError
 from schemas.ids import new_id
 from schemas.rowfilter import Filter, parse
@@ -262,9 +270,33 @@ class Applications(Grants):
         resource: str | None = None,
         department: str | None = None,
         assigned: str | None = None,
+        seen: Sight | None = None,
+        after: str | None = None,
+        limit: int | None = None,
     ) -> list[ApplicationRecord]:
-        """Return applications, oldest first: all, or those in a state, for a resource, of or assigned to a department."""
-        query = select(Application).order_by(Application.id)
+        """Return applications, oldest first: all, or those in a state, for a resource, of or assigned to a department.
+
+        Args:
+            state: only those in it.
+            resource: only those for it.
+            department: only those that it made.
+            assigned: only those that it is to answer.
+            seen: only those that may be seen: made by the department, assigned to it, or for a resource of its own.
+            after: only those after this id.
+            limit: so many at most.
+        """
+        query = select(Application).order_by(Application.id).limit(limit)
+        if seen is not None and not seen.everything:
+            own = select(Resource.name).where(Resource.department == seen.department)
+            query = query.where(
+                or_(
+                    Application.department == seen.department,
+                    Application.assigned == seen.department,
+                    Application.resource.in_(own),
+                )
+            )
+        if after is not None:
+            query = query.where(Application.id > after)
         for column, wanted in (
             (Application.state, state),
             (Application.resource, resource),
@@ -275,6 +307,19 @@ class Applications(Grants):
                 query = query.where(column == wanted)
         with self._database.read() as session:
             return [application_record(row) for row in session.scalars(query)]
+
+    def since(self, applications: Iterable[str]) -> dict[str, datetime]:
+        """Return, by id, the instant at which each application came into the state that it is in."""
+        query = (
+            select(ApplicationHistory.application, func.max(ApplicationHistory.at))
+            .where(
+                ApplicationHistory.application.in_(list(applications)),
+                ApplicationHistory.from_state.is_distinct_from(ApplicationHistory.to_state),
+            )
+            .group_by(ApplicationHistory.application)
+        )
+        with self._database.read() as session:
+            return dict(session.execute(query).all())
 
     def history(self, application: str) -> list[StepRecord]:
         """Return what was done to an application, oldest first: who, when, from which state to which, why, what was given."""

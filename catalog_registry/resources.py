@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog_registry import snapshot
+from catalog_registry.acting import Sight
 from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord, kept_contract
 from catalog_registry.rules import check_change, content_hash, newer, refused
 from catalog_registry.sources import Sources
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
 from catalog_registry.store.history import resource_step
-from catalog_registry.store.rows import known, resource_record
+from catalog_registry.store.rows import known, resource_record, source_record
 from catalog_registry.store.tables import ContractVersion, Resource, Source, System
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
@@ -200,6 +201,32 @@ class Resources(Sources):
                 .order_by(Resource.name)
             )
             return [resource_record(row, sources[row.source], contract) for row, contract in rows if row.source in sources]
+
+    def catalogue(self, seen: Sight, *, after: str | None = None, limit: int = 50) -> list[RegisteredResource]:
+        """Return the resources that may be seen, by name: published ones, and those of the own department.
+
+        Args:
+            seen: by whom.
+            after: only those after this name.
+            limit: so many at most.
+        """
+        query = (
+            select(Resource, ContractVersion, Source, System.department)
+            .join(ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version))
+            .join(Source, Source.name == Resource.source)
+            .join(System, System.code == Source.system)
+            .order_by(Resource.name)
+            .limit(limit)
+        )
+        if not seen.everything:
+            query = query.where(or_(Resource.state == ResourceState.PUBLISHED, Resource.department == seen.department))
+        if after is not None:
+            query = query.where(Resource.name > after)
+        with self._database.read() as session:
+            return [
+                resource_record(row, source_record(source, department, self._keys_dir), contract)
+                for row, contract, source, department in session.execute(query)
+            ]
 
     def contract_versions(self, name: str) -> list[ContractVersionRecord]:
         """Return the versions of a resource's contract, oldest first."""

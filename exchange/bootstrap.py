@@ -20,11 +20,15 @@ with without("rich"):  # for tracebacks in colour, which no log here has
     import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from catalog_registry.clocks import Rule
     from catalog_registry.registry import Registry
     from connectors.api import Source
     from exchange.collect.samples import Samples
     from exchange.collect.spool import Spool
     from exchange.trust.keyring import KeyRing
+    from schemas.workdays import Calendar
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,22 @@ class Hub:
         return Registry(
             self.settings.database_url, self.clock, keys_dir=self.settings.keys_dir, dags_json=self.settings.dags_file
         )
+
+    @cached_property
+    def clock_rules(self) -> Mapping[str, Rule]:
+        """How long each step of the registry may take, in this deployment."""
+        from catalog_registry import clocks
+
+        own = self.settings.clock_rules
+        return clocks.rules() if own is None else clocks.load(own)
+
+    @cached_property
+    def workdays(self) -> Calendar:
+        """The working days, with those of the deployment's own notice."""
+        from schemas.workdays import Calendar, calendar
+
+        notice = self.settings.workdays_notice
+        return calendar() if notice is None else calendar().and_notice(Calendar.of(notice))
 
     @cached_property
     def bus(self) -> Bus:
@@ -140,7 +160,17 @@ class Hub:
 
 
 def open_hub(settings: Settings) -> Hub:
-    """Return the wired hub. Raises ``RejectedError`` where a crash point is armed in production."""
+    """Return the wired hub.
+
+    Raises:
+        RejectedError: a crash point is armed in production, or the deployment's own clock rules or notice of working days are
+            wrong: that is told at the start, and not at the first application.
+    """
     if settings.production and crash.armed():
         raise RejectedError("crash points are refused in production", code="crash.production", remedy="unset ONEDOOR_CRASH_AT")
-    return Hub(settings)
+    hub = Hub(settings)
+    if settings.clock_rules is not None:
+        _ = hub.clock_rules
+    if settings.workdays_notice is not None:
+        _ = hub.workdays
+    return hub

@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     api_database_url: str = Field(
         "", repr=False, description="the same as the API's role, which reads the store and appends to the ledger"
     )
+    registry_database_url: str = Field(
+        "",
+        repr=False,
+        description="the same as the role by which the API changes the registry; empty: it does so as the API's role, "
+        "which is refused where that role only reads",
+    )
     bus: Literal["postgres", "kafka"] = Field(
         "postgres", description="what carries messages; fixed at a data folder's first start"
     )
@@ -63,6 +69,12 @@ class Settings(BaseSettings):
         7, ge=1, description="days that the PostgreSQL bus keeps messages; on Kafka the topic's retention says so"
     )
     token_ttl_s: int = Field(300, ge=10, le=300, description="seconds that an access token lives")
+    clock_rules: Path | None = Field(
+        None, description="a TOML file of the days that this deployment gives a step, see clocks; default: the shipped rules"
+    )
+    workdays_notice: Path | None = Field(
+        None, description="a CSV file of working days and days off, beside those that are shipped: the notice of a further year"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs say")
 
     @classmethod

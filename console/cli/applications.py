@@ -13,6 +13,7 @@ from console.cli.registry import _hub, _instant, _local
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from catalog_registry.application_clock import ApplicationClock
     from catalog_registry.records import ApplicationRecord, StepRecord
     from exchange.bootstrap import Hub
 
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
         application_apply,
         application_list,
         application_show,
+        application_late,
         application_check,
         application_return,
         application_approve,
@@ -103,7 +105,7 @@ def application_list(
     assigned: Annotated[str | None, typer.Option(help="Only those that a department is to answer.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the applications, oldest first.
+    """List the applications, oldest first, each with the clock of the step that it waits for.
 
     Example: onedoor application list --state provider_review --assigned market
     """
@@ -113,12 +115,13 @@ def application_list(
         raise typer.BadParameter(f"{state[:40]!r} is no state: {', '.join(ApplicationState)}")
     wanted = None if state is None else ApplicationState(state)
     with _hub() as hub:
-        rows = hub.registry.applications(state=wanted, resource=resource, department=department, assigned=assigned)
+        found = hub.registry.applications(state=wanted, resource=resource, department=department, assigned=assigned)
+        rows = _clocked(hub, found)
         output.show(
-            rows,
+            [_told(a, clock) for a, clock in rows],
             as_json=as_json,
             text=lambda: output.table(
-                ("application", "resource", "department", "fields", "until", "state", "assigned", "made"),
+                ("application", "resource", "department", "fields", "until", "state", "assigned", "made", "due", "left"),
                 [
                     (
                         a.id,
@@ -129,23 +132,66 @@ def application_list(
                         a.state.value,
                         a.assigned,
                         _local(a.made_at),
+                        _due(clock),
+                        _left(clock),
                     )
-                    for a in rows
+                    for a, clock in rows
                 ],
             ),
         )
 
 
 def application_show(application: Id, as_json: Json = False) -> None:
-    """Show an application: what is asked for, how far it is, what was done and by whom.
+    """Show an application: what is asked for, how far it is, by when it is to be answered, what was done and by whom.
 
     Example: onedoor application show a01m6cwacm06h4yrfjgdy41
     """
     with _hub() as hub:
         found = hub.registry.application(application)
         steps = hub.registry.history(application)
+        ((_, clock),) = _clocked(hub, [found])
         output.show(
-            {"application": found, "history": steps}, as_json=as_json, text=lambda: _application_text(found, steps, hub)
+            {"application": found, "clock": clock, "history": steps},
+            as_json=as_json,
+            text=lambda: _application_text(found, clock, steps, hub),
+        )
+
+
+def application_late(as_json: Json = False) -> None:
+    """List what should have been checked or answered by now, by the department that has it, the longest late first.
+
+    Example: onedoor application late
+    """
+    from catalog_registry.application_clock import RULES
+
+    with _hub() as hub:
+        open_ones = [a for state in RULES for a in hub.registry.applications(state=state)]
+        late = [(a, clock) for a, clock in _clocked(hub, open_ones) if clock is not None and clock.late]
+        late.sort(key=lambda row: (_waited_for(row[1]), row[1].left, row[0].id))
+        output.show(
+            [_told(a, clock) for a, clock in late],
+            as_json=as_json,
+            text=lambda: (
+                output.table(
+                    ("waits for", "application", "resource", "of", "state", "since", "due", "left", "rule"),
+                    [
+                        (
+                            _waited_for(clock),
+                            a.id,
+                            a.resource,
+                            a.department,
+                            a.state.value,
+                            _local(clock.began),
+                            _due(clock),
+                            _left(clock),
+                            clock.rule,
+                        )
+                        for a, clock in late
+                    ],
+                )
+                if late
+                else "nothing is late"
+            ),
         )
 
 
@@ -333,7 +379,44 @@ def _seen(hub: Hub, application: str, version: int | None) -> int:
     return hub.registry.application(application).version if version is None else version
 
 
-def _application_text(found: ApplicationRecord, steps: Sequence[StepRecord], hub: Hub) -> Any:
+def _clocked(hub: Hub, found: Sequence[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+    """Return applications with the clocks of the steps that they wait for."""
+    from catalog_registry.application_clock import clock_of
+
+    since, now = hub.registry.since([a.id for a in found]), hub.clock.now()
+    return [(a, clock_of(a, since[a.id], rules=hub.clock_rules, of=hub.workdays, now=now)) for a in found]
+
+
+def _told(application: ApplicationRecord, clock: ApplicationClock | None) -> dict[str, Any]:
+    return {name: getattr(application, name) for name in application.__dataclass_fields__} | {"clock": clock}
+
+
+def _waited_for(clock: ApplicationClock) -> str:
+    return clock.department or "the centre"
+
+
+def _due(clock: ApplicationClock | None) -> str:
+    """Return the last day; where a day's year has no notice yet, with a question mark."""
+    return "" if clock is None or clock.due is None else f"{clock.due}{' ?' if clock.provisional else ''}"
+
+
+def _left(clock: ApplicationClock | None) -> str:
+    if clock is None:
+        return ""
+    if clock.late:
+        return f"late by {-clock.left}" if clock.left else "late"
+    return str(clock.left)
+
+
+def _clock_text(clock: ApplicationClock | None) -> str:
+    if clock is None:
+        return "-"
+    stands = _left(clock) if clock.late else f"{clock.left} left"
+    provisional = ", provisional: the notice of a year is not known yet" if clock.provisional else ""
+    return f"{_waited_for(clock)}, by {clock.due}: {stands} of {clock.workdays} working days{provisional} ({clock.rule})"
+
+
+def _application_text(found: ApplicationRecord, clock: ApplicationClock | None, steps: Sequence[StepRecord], hub: Hub) -> Any:
     from rich.console import Group
 
     names = _names(hub)
@@ -352,6 +435,7 @@ def _application_text(found: ApplicationRecord, steps: Sequence[StepRecord], hub
         "from, to": f"{_local(found.from_at)}, {_local(found.to_at)}",
         "basis": found.legal_basis,
         "assigned": found.assigned,
+        "waits for": _clock_text(clock),
         "grant": found.grant or "-",
     }
     return Group("\n".join(f"{name:<12}{value}" for name, value in shown.items()), "", _steps_table(steps, hub))

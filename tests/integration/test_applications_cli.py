@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def test_the_whole_way_by_the_command_line(onedoor: Onedoor) -> None:
     assert onedoor("resource", "submit", "staff", "--as", "editor", "--json")["state"] == "submitted"
     assert onedoor("resource", "publish", "staff", "--as", "officer") == "resource staff is published\n"
     asked = onedoor(*APPLY)
-    assert onedoor("application", "list", "--state", "submitted", "--json") == [asked]
+    ((listed, clock),) = [(a, a.pop("clock")) for a in onedoor("application", "list", "--state", "submitted", "--json")]
+    assert (listed, clock["rule"], clock["left"]) == (asked, "application.accept_check", 2)
     assert onedoor("application", "check", asked["id"], "--as", "officer", "--json")["state"] == "provider_review"
     granted = onedoor(
         *("application", "approve", asked["id"], "--as", "reviewer", "--field", "title"),
@@ -85,7 +87,7 @@ def test_the_whole_way_by_the_command_line(onedoor: Onedoor) -> None:
         "2097-12-31T16:00:00+00:00",
     )
     shown = onedoor("application", "show", asked["id"], "--json")
-    assert shown["application"] == granted
+    assert (shown["application"], shown["clock"]) == (granted, None)
     assert [(s["event"], s["to_state"]) for s in shown["history"]] == [
         ("apply", "submitted"),
         ("accept_check", "provider_review"),
@@ -136,6 +138,53 @@ def test_applications_are_returned_refused_handed_over_and_cancelled(published: 
     assert states == {first: "returned", second: "cancelled", third: "refused"}
     assert "统计法第二十五条" in published("application", "show", third)
     assert [a["id"] for a in published("application", "list", "--assigned", "centre", "--json")] == [second]
+
+
+def test_what_is_late_is_listed_by_who_has_it(published: Onedoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def at(china: str) -> None:
+        monkeypatch.setenv("ONEDOOR_CLOCK", f"{china}+08:00@{datetime.now(UTC).isoformat()}")
+
+    at("2026-09-30T10:00:00")
+    waiting, answered, due_later = (published(*APPLY)["id"] for _ in range(3))
+    published("application", "check", answered, "--as", "officer")
+    at("2026-10-09T18:00:00")
+    assert published("application", "late") == "nothing is late\n"
+    assert "the centre, by 2026-10-09: 0 left of 2 working days" in published("application", "show", waiting)
+    published("application", "check", due_later, "--as", "officer")
+    at("2026-10-10T09:00:00")
+    (late,) = published("application", "late", "--json")
+    assert (late["id"], late["clock"]["department"], late["clock"]["due"], late["clock"]["left"]) == (
+        waiting,
+        None,
+        "2026-10-09",
+        -1,
+    )
+    at("2026-10-21T09:00:00")
+    late = published("application", "late", "--json")
+    assert [(a["id"], a["clock"]["department"], a["clock"]["left"]) for a in late] == [
+        (answered, "market", -1),
+        (waiting, None, -9),
+    ]
+    words = published("application", "late").splitlines()
+    assert [("market" in w, "the centre" in w, "late by 9" in w) for w in words if "late by" in w] == [
+        (True, False, False),
+        (False, True, True),
+    ]
+    assert "market, by 2026-10-20: late by 1 of 10 working days" in published("application", "show", answered)
+    assert "late by 9" in published("application", "list")
+
+
+def test_a_deployments_own_clock_counts_and_a_wrong_one_is_told(
+    published: Onedoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "rules.toml"
+    monkeypatch.setenv("ONEDOOR_CLOCK_RULES", str(rules))
+    rules.write_text('["application.accept_check"]\nworkdays = 1\nsource = "区政务数据共享管理办法"\n', "utf-8")
+    made = published(*APPLY)["id"]
+    assert published("application", "show", made, "--json")["clock"]["workdays"] == 1
+    rules.write_text('["application.accept_check"]\nworkdays = "1"\nsource = "x"\n', "utf-8")
+    problem = published("application", "late", "--json", fails=1)
+    assert (problem["code"], problem["where"]) == ("clocks.rules", f"{rules}: application.accept_check.workdays")
 
 
 def test_what_is_refused_leaves_with_one_and_a_wrong_option_with_two(published: Onedoor) -> None:

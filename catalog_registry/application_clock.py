@@ -1,0 +1,79 @@
+"""The clock of an application: how long whoever has it may take, and where that stands. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final
+
+from catalog_registry.clocks import Rule, State, due
+from catalog_registry.records import ApplicationRecord
+from catalog_registry.states import ApplicationState
+from schemas.workdays import Calendar
+
+RULES: Final[Mapping[ApplicationState, str]] = MappingProxyType(
+    {
+        ApplicationState.SUBMITTED: "application.accept_check",
+        ApplicationState.PROVIDER_REVIEW: "application.provider_review.conditional",
+    }
+)
+"""The clock rule of each state that somebody has to lead out of.
+
+A contract does not say yet whether its resource is shared on a condition; until one does, each is taken to be.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationClock:
+    """The clock of the step that an application waits for.
+
+    ``department`` is the one that has to answer, None where the centre has to check. ``due`` is the last day and ``left`` the
+    working days after today, below 0 where it is late, as ``catalog_registry.clocks`` counts them.
+    """
+
+    rule: str
+    workdays: int
+    department: str | None
+    began: datetime
+    due: date | None
+    left: int
+    state: State
+    provisional: bool
+
+    @property
+    def late(self) -> bool:
+        """Whether the last day is over."""
+        return self.state == "late"
+
+
+def clock_of(
+    application: ApplicationRecord, since: datetime, *, rules: Mapping[str, Rule], of: Calendar, now: datetime
+) -> ApplicationClock | None:
+    """Return the clock of an application, None where it is at its end and waits for nobody.
+
+    A hand-over leaves the state, so the clock goes on. No rule is paused by a state: one that is returned is at its end.
+
+    Args:
+        application: what was asked for.
+        since: the instant at which it came into the state that it is in.
+        rules: by id, those of the deployment.
+        of: the working days.
+        now: the instant of the question.
+    """
+    name = RULES.get(application.state)
+    if name is None:
+        return None
+    rule = rules[name]
+    found = due(rule, since, (), now, of)
+    return ApplicationClock(
+        rule=rule.id,
+        workdays=rule.workdays,
+        department=application.assigned if application.state is ApplicationState.PROVIDER_REVIEW else None,
+        began=since,
+        due=found.at,
+        left=found.left,
+        state=found.state,
+        provisional=found.provisional,
+    )
