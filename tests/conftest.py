@@ -179,8 +179,9 @@ def _hub_template(pg_cluster: embedded.Cluster) -> tuple[str, str]:
         if not state.exists():
             password = embedded.new_password()
             with psycopg.connect(pg_cluster.url(), autocommit=True) as connection:
-                if not _role_exists(connection, "onedoor_api"):
-                    connection.execute("CREATE ROLE onedoor_api LOGIN")
+                for role in ("onedoor_api", "onedoor_registry"):
+                    if not _role_exists(connection, role):
+                        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
                 connection.execute(
                     sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(_OWNER), sql.Literal(password))
                 )

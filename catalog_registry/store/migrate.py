@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, LiteralString
 
 import psycopg
 from alembic import command
@@ -21,13 +21,26 @@ from schemas.errors import DefectError, Fault, OneDoorError, RejectedError, Tran
 API_ROLE: Final = "onedoor_api"
 """The role of the API: it reads the registry and the store, and appends to the ledger."""
 
+REGISTRY_ROLE: Final = "onedoor_registry"
+"""The role of the API's changes of the registry: it reads the registry and takes the steps of resources and applications."""
+
+_STEPS: Final = (
+    "GRANT UPDATE (value) ON registry.version TO {role}",
+    "GRANT INSERT ON registry.outbox, registry.resource_history, registry.application_history TO {role}",
+    "GRANT UPDATE (state, row_version, changed_at) ON registry.resource TO {role}",
+    "GRANT UPDATE (status) ON registry.contract_version TO {role}",
+    "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
+    "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
+)
+"""What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
+
 _LOCK: Final = 0x4F44_6D69_6772  # any constant of our own; holders of it are migrating
 _FOLDER: Final = Path(__file__).parent / "migrations"
 _ONE: Final = Lock()  # Alembic's context is one for a process; between processes the database's lock holds
 
 
 def upgrade(url: str) -> str:
-    """Make or bring up the hub's tables, and the rights of the API's role where that role exists; return the revision.
+    """Make or bring up the hub's tables, and the rights of the API's roles where those roles exist; return it.
 
     All or nothing, in one transaction; a database that is current is left as it is. A second process waits for the first.
 
@@ -53,6 +66,7 @@ def upgrade(url: str) -> str:
                 )
             command.upgrade(config(connection), "head")
             grant_api(connection)
+            grant_registry(connection)
             return _revision(connection) or ""
     except (DBAPIError, psycopg.Error) as error:
         raise _told(error) from error
@@ -91,14 +105,9 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
     Tables of ``store`` are made in ``stage`` and moved, so the default rights stand on both; without USAGE on ``stage`` the
     role sees a table only once it is served.
     """
-    raw = connection.connection.driver_connection
-    if not isinstance(raw, psycopg.Connection):
-        raise DefectError("the connection is not psycopg's", code="store.driver")
-    if raw.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
-        return False
-    row = raw.execute("SELECT current_database()").fetchone()
-    names = {"role": sql.Identifier(role), "database": sql.Identifier(row[0] if row else "")}
-    for statement in (
+    return _give(
+        connection,
+        role,
         "GRANT CONNECT ON DATABASE {database} TO {role}",
         "GRANT USAGE ON SCHEMA registry, exchange, store, trust TO {role}",
         "GRANT SELECT ON ALL TABLES IN SCHEMA registry, store TO {role}",
@@ -108,7 +117,33 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
         "GRANT SELECT ON exchange.run, exchange.duty TO {role}",
         "GRANT SELECT ON trust.data_key, trust.checkpoint TO {role}",
         "GRANT SELECT, INSERT ON trust.ledger TO {role}",
-    ):
+    )
+
+
+def grant_registry(connection: Connection, role: str = REGISTRY_ROLE) -> bool:
+    """Give the role of the API's changes exactly what a step needs; False where the role does not exist.
+
+    It sees nothing but the schema ``registry``: no row of a resource, and no ledger, which the API's own role appends to.
+    """
+    return _give(
+        connection,
+        role,
+        "GRANT CONNECT ON DATABASE {database} TO {role}",
+        "GRANT USAGE ON SCHEMA registry TO {role}",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA registry TO {role}",
+        *_STEPS,
+    )
+
+
+def _give(connection: Connection, role: str, *statements: LiteralString) -> bool:
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise DefectError("the connection is not psycopg's", code="store.driver")
+    if raw.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
+        return False
+    row = raw.execute("SELECT current_database()").fetchone()
+    names = {"role": sql.Identifier(role), "database": sql.Identifier(row[0] if row else "")}
+    for statement in statements:
         raw.execute(sql.SQL(statement).format(**names))
     return True
 

@@ -45,6 +45,7 @@ def _reset_roles() -> None:
             if not home.named("database_url"):
                 home.settings["database_url"] = home.role_url(databases.OWNER)
                 home.settings["api_database_url"] = home.role_url(databases.API, "onedoor")
+                home.settings["registry_database_url"] = home.role_url(databases.REGISTRY, "onedoor")
             home.save()
         finally:
             postgres.stop(cluster.data)

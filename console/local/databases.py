@@ -11,8 +11,9 @@ from schemas.errors import RejectedError
 
 OWNER = "onedoor"
 API = "onedoor_api"
+REGISTRY = "onedoor_registry"
 AIRFLOW = "airflow"
-ROLES = (OWNER, API, AIRFLOW)
+ROLES = (OWNER, API, REGISTRY, AIRFLOW)
 DATABASES: Mapping[str, str] = {"onedoor": OWNER, "airflow": AIRFLOW}
 
 
@@ -41,7 +42,8 @@ def ensure(superuser_url: str, passwords: Mapping[str, str]) -> None:
                     )
                 )
                 connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
-        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE onedoor TO {}").format(sql.Identifier(API)))
+        for role in (API, REGISTRY):
+            connection.execute(sql.SQL("GRANT CONNECT ON DATABASE onedoor TO {}").format(sql.Identifier(role)))
     with psycopg.connect(superuser_url, dbname="onedoor", autocommit=True) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
 

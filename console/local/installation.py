@@ -105,6 +105,7 @@ def _start(made: Installation, kind: str, say: Callable[[str], None]) -> None:
     if not external:
         home.settings["database_url"] = home.role_url(databases.OWNER)
         home.settings["api_database_url"] = home.role_url(databases.API, "onedoor")
+        home.settings["registry_database_url"] = home.role_url(databases.REGISTRY, "onedoor")
     home.save()
     migration = None
     if made.with_airflow:

@@ -270,7 +270,13 @@ def test_roles_and_databases_are_made_once_and_none_is_a_superuser(folder: Path)
         rows = connection.execute(
             "SELECT rolname, rolsuper FROM pg_roles WHERE NOT rolname LIKE 'pg\\_%' ORDER BY 1"
         ).fetchall()
-    assert rows == [("airflow", False), ("onedoor", False), ("onedoor_api", False), ("postgres", True)]
+    assert rows == [
+        ("airflow", False),
+        ("onedoor", False),
+        ("onedoor_api", False),
+        ("onedoor_registry", False),
+        ("postgres", True),
+    ]
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
         psycopg.connect(cluster.url("airflow", user="onedoor_api", password=passwords["onedoor_api"]))
     databases.set_password(cluster.url(), "onedoor", "another-one")
