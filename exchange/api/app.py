@@ -22,6 +22,8 @@ from starlette.exceptions import HTTPException
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
+from exchange.api.registry_forms import schemas
+from exchange.api.registry_routes import registry_routes
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
 from exchange.licences.lookup import LookupAnswer, LookupRequest
@@ -68,6 +70,7 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
+    registry_routes(app, services, _problems)
     _health_routes(app, services)
     _metrics_route(app, services)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
@@ -292,7 +295,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     (request, answer), components = msgspec.json.schema_components(
         [LookupRequest, LookupAnswer], ref_template="#/components/schemas/{name}"
     )
-    document.setdefault("components", {}).setdefault("schemas", {}).update(components | {"Problem": _PROBLEM})
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components | schemas() | {"Problem": _PROBLEM})
     document["components"]["securitySchemes"] = {
         "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}
     }

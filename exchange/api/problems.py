@@ -15,9 +15,12 @@ _TITLES: Final = {
     403: "Not allowed",
     404: "Not found",
     405: "Not allowed this way",
+    409: "Not as it stands now",
+    412: "Changed meanwhile",
     413: "Too large",
     415: "Not this kind of content",
-    422: "The request is wrong",
+    422: "Refused by a rule",
+    428: "Not without a version",
     500: "Must not happen",
     503: "Not possible now",
 }

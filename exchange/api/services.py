@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from catalog_registry.registry import Registry
 from exchange.bootstrap import Hub, open_hub
 from exchange.licences.grouped import GroupedReader, probe
 from exchange.licences.lookup import Lookup
@@ -26,7 +27,11 @@ _READY: Final = "ready"
 
 @dataclass
 class Services:
-    """Opened by ``open``; one set for each process."""
+    """Opened by ``open``; one set for each process.
+
+    ``hub.registry`` reads as the API's role. ``registry`` takes the steps that a request asks for, by a role of its own; it
+    opens no source and leaves the DAGs' snapshot to the worker.
+    """
 
     settings: Settings
     opened: Callable[[Settings], Hub] = open_hub
@@ -40,6 +45,7 @@ class Services:
         keys = self.hub.keys
         incarnation = new_id("api-", self.clock.now())
         self._url = url
+        self.registry = Registry(self.settings.registry_database_url or url, self.clock)
         self.view = RegistryView(url, self.hub.registry, self.log)
         self.reader = GroupedReader(url)
         self.ledger = await AsyncLedger.open(url, keys, self.clock, incarnation)
@@ -60,6 +66,7 @@ class Services:
         await self.ledger.close()
         await self.reader.close()
         await self.view.close()
+        self.registry.close()
         self.hub.close()
 
     async def ready(self) -> Mapping[str, str]:

@@ -17,6 +17,8 @@ from exchange.settings import Settings
 from tests.golden.golden import assert_golden
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
+NAMELESS = {("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")}
+"""Names of resources, ids of applications, pages and versions: of no person."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_every_answer_but_success_is_a_problem_document(document: dict[str, Any]
 def test_nothing_that_names_a_person_stands_in_a_url(document: dict[str, Any]) -> None:
     for path in document["paths"].values():
         for operation in path.values():
-            assert operation.get("parameters", []) == []
+            assert {(p["in"], p["name"]) for p in operation.get("parameters", [])} <= NAMELESS
 
 
 def test_the_reference_does_not_change_between_calls() -> None:
