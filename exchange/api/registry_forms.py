@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -15,11 +15,20 @@ from catalog_registry.store.tables import WAYS
 _Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"^[^\x00]*$")]
 _Short = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")]
 _Names = Annotated[list[_Short], msgspec.Meta(max_length=500)]
+_FIRST_YEAR: Final = 1900
+_LAST_YEAR: Final = 9998
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A body: nothing but what it names is taken."""
+
+    def __post_init__(self) -> None:
+        """Refuse an instant that is none in another offset."""
+        for name in self.__struct_fields__:
+            given = getattr(self, name)
+            if isinstance(given, datetime) and not _FIRST_YEAR <= given.year <= _LAST_YEAR:
+                raise ValueError(f"an instant is of the years {_FIRST_YEAR} to {_LAST_YEAR} - at `$.{name}`")
 
 
 class StepBody(_Body, frozen=True):

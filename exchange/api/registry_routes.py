@@ -151,8 +151,6 @@ def _application_routes(app: FastAPI, services: Services, problems: Callable[...
         registry = services.hub.registry
 
         def read() -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
-            if not seen.everything and seen.department is None:
-                return []
             return _clocked(services, registry.applications(seen=seen, after=after, limit=limit + 1))
 
         rows = await asyncio.to_thread(read)

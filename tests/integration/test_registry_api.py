@@ -295,6 +295,8 @@ def test_each_refusal_is_a_problem_document_of_its_own_status(desk: Desk) -> Non
         ({"purposes": [], "items": []}, (422, "grant.no_purpose")),
         ({"to_at": "2020-01-01T00:00:00+08:00"}, (422, "grant.interval")),
         ({"to_at": "2099-01-01T00:00:00"}, (400, "request.body")),
+        ({"to_at": "9999-12-31T23:59:59-14:00"}, (400, "request.body")),
+        ({"from_at": "0001-01-01T00:00:00+14:00"}, (400, "request.body")),
         ({"row_filter": "holder_number = '1'"}, (422, "filter.sealed")),
         ({"reason": "a\x00b"}, (400, "request.body")),
         ({"system": "nowhere"}, (422, "application.system")),
@@ -312,10 +314,13 @@ def test_an_application_is_refused_with_the_code_of_what_is_wrong(
     assert desk.get("/applications?limit=200", "officer").json() == before
 
 
-def test_nobody_reads_the_registry_without_a_good_token(desk: Desk) -> None:
+def test_nobody_asks_the_registry_without_a_good_token_and_a_body_of_the_form(desk: Desk) -> None:
     http = desk.office.http
     assert told(http.get("/api/v1/resources")) == (401, "token.missing")
     assert told(http.get("/api/v1/applications", headers={"authorization": "Bearer a.b.c"})) == (401, "token.malformed")
+    for body in (b'{"resource": "\\ud800"}', b'{"resource": "\xff"}', b"[]", b"{", b""):
+        headers = {"authorization": f"Bearer {desk.token('clerk')}", "content-type": "application/json"}
+        assert told(http.post("/api/v1/applications", headers=headers, content=body))[0] == 400
     answer = http.post("/api/v1/applications", headers={"authorization": f"Bearer {desk.token('clerk')}"}, content=b"x")
     assert told(answer) == (415, "request.media_type")
 
