@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -93,7 +94,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Callable[..., d
         """List published resources and, whatever their state, those of the own department; centre and auditor see all."""
         seen = sight(_asker(services, request))
         after, limit = _page(request, _NAME)
-        rows = await asyncio.to_thread(services.hub.registry.catalogue, seen, after=after, limit=limit + 1)
+        rows = await _in(services.reads, lambda: services.hub.registry.catalogue(seen, after=after, limit=limit + 1))
         shown, following = rows[:limit], rows[limit - 1].name if len(rows) > limit else None
         return _json(ResourcePage([resource_line(r) for r in shown], following))
 
@@ -114,7 +115,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Callable[..., d
                 code="registry.history",
                 fault=Fault.CLIENT,
             )
-        return _json(history_answer(await asyncio.to_thread(services.hub.registry.resource_history, found.name)))
+        return _json(history_answer(await _in(services.reads, lambda: services.hub.registry.resource_history(found.name))))
 
     def step(event: ResourceEvent) -> None:
         @route("POST", f"/{{name}}/{event}", summary=f"{event.capitalize()} a resource", body=StepBody, answer=ResourceAnswer)
@@ -153,7 +154,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Callable[...
         def read() -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
             return _clocked(services, registry.applications(seen=seen, after=after, limit=limit + 1))
 
-        rows = await asyncio.to_thread(read)
+        rows = await _in(services.reads, read)
         following = rows[limit - 1][0].id if len(rows) > limit else None
         return _json(ApplicationPage([application_answer(*row) for row in rows[:limit]], following))
 
@@ -190,7 +191,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Callable[...
     async def application_history(request: Request) -> Response:
         """Show who did what, when and why, and what was given."""
         found = await _application(services, sight(_asker(services, request)), request.path_params["id"])
-        return _json(history_answer(await asyncio.to_thread(services.hub.registry.history, found.id)))
+        return _json(history_answer(await _in(services.reads, lambda: services.hub.registry.history(found.id))))
 
     def step(event: ApplicationEvent, words: str, body: type[Body], act: Callable[[Body], Act]) -> None:
         path = f"/{{id}}/{event.replace('_', '-')}"
@@ -264,32 +265,40 @@ def _asker(services: Services, request: Request) -> PrincipalRecord:
 
 
 async def _resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
-    found = await _read(services.hub.registry.resource, name, _NAME, "resource.unknown")
+    found = await _read(services, services.hub.registry.resource, name, _NAME, "resource.unknown")
     if found is None or not (found.state is ResourceState.PUBLISHED or seen.of_department(found.department)):
         raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
     return found
 
 
 async def _application(services: Services, seen: Sight, application: str) -> ApplicationRecord:
-    found = await _read(services.hub.registry.application, application, _ID, "application.unknown")
+    found = await _read(services, services.hub.registry.application, application, _ID, "application.unknown")
     if found is not None and not seen.of_department(found.department, found.assigned):
-        provider = await asyncio.to_thread(services.hub.registry.resource, found.resource)
+        resource = found.resource
+        provider = await _in(services.reads, lambda: services.hub.registry.resource(resource))
         found = found if seen.of_department(provider.department) else None
     if found is None:
         raise RejectedError("there is no such application", code="application.unknown", fault=Fault.CLIENT)
     return found
 
 
-async def _read(read: Callable[[str], Given], key: str, form: re.Pattern[str], unknown: str) -> Given | None:
+async def _read(
+    services: Services, read: Callable[[str], Given], key: str, form: re.Pattern[str], unknown: str
+) -> Given | None:
     """Return what there is of a key; the registry's own refusal names what is near, which not everybody may see."""
     if not form.fullmatch(key):
         return None
     try:
-        return await asyncio.to_thread(read, key)
+        return await _in(services.reads, lambda: read(key))
     except RejectedError as error:
         if error.code != unknown:
             raise
         return None
+
+
+async def _in(threads: ThreadPoolExecutor, do: Callable[[], Given]) -> Given:
+    """Return what a call gives that waits for the database, made in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(threads, do)
 
 
 def _clocked(services: Services, rows: list[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
@@ -299,7 +308,7 @@ def _clocked(services: Services, rows: list[ApplicationRecord]) -> list[tuple[Ap
 
 
 async def _clocked_answer(services: Services, found: ApplicationRecord, *, status: int = 200) -> Response:
-    ((_, clock),) = await asyncio.to_thread(_clocked, services, [found])
+    ((_, clock),) = await _in(services.reads, lambda: _clocked(services, [found]))
     return _json(application_answer(found, clock), tag=found.version, status=status)
 
 
@@ -332,7 +341,7 @@ async def _done(
     who_did: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system, "resource": resource}
     await services.ledger.check()
     try:
-        done = await asyncio.to_thread(act)
+        done = await _in(services.steps, act)
     except DeniedError as error:
         record = LedgerRecord(kind=kind, outcome="refused", reason=f"{event}:{error.code}", **who_did)
         await services.lookup.refusals.record(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,6 +23,7 @@ from schemas.errors import OneDoorError, TransientError
 from schemas.ids import new_id
 
 TOKENS_AT_ONCE: Final = 2
+REGISTRY_READS_AT_ONCE: Final = 2
 _READY: Final = "ready"
 
 
@@ -30,7 +32,8 @@ class Services:
     """Opened by ``open``; one set for each process.
 
     ``hub.registry`` reads as the API's role. ``registry`` takes the steps that a request asks for, by a role of its own; it
-    opens no source and leaves the DAGs' snapshot to the worker.
+    opens no source and leaves the DAGs' snapshot to the worker. Its steps wait for one another in the database, so they have
+    one thread, ``steps``; what is read for a request has its own, ``reads``. A long change holds up neither token nor view.
     """
 
     settings: Settings
@@ -52,6 +55,8 @@ class Services:
         self.lookup = Lookup(self.view, self.reader, self.ledger, keys, self.clock)
         self.verifier = TokenVerifier.of(keys, self.view.current)
         self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
+        self.reads = ThreadPoolExecutor(REGISTRY_READS_AT_ONCE, "registry-read")
+        self.steps = ThreadPoolExecutor(1, "registry-step")
         self.view.start()
         self._sums = asyncio.create_task(self._sum_up(), name="refusals")
 
@@ -66,6 +71,8 @@ class Services:
         await self.ledger.close()
         await self.reader.close()
         await self.view.close()
+        self.reads.shutdown(wait=False, cancel_futures=True)
+        self.steps.shutdown(wait=False, cancel_futures=True)
         self.registry.close()
         self.hub.close()
 

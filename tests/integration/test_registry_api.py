@@ -699,34 +699,45 @@ def test_an_api_without_a_role_for_steps_reads_and_refuses_each_of_them(
         assert made.get("/resources/licences", "officer").json()["state"] == "published"
 
 
-def test_a_step_is_taken_on_a_thread_and_holds_up_nobody(desk: Desk) -> None:
-    path = desk.applied()
-    entered, go_on = threading.Event(), threading.Event()
-    registry = desk.office.services.registry
-    real: Callable[..., Any] = registry.cancel_application
-
-    def slow(*arguments: Any, **more: Any) -> Any:
-        entered.set()
-        assert go_on.wait(20)
-        return real(*arguments, **more)
-
+def test_steps_that_wait_for_the_database_hold_up_nobody_else(desk: Desk) -> None:
+    paths = [desk.applied() for _ in range(8)]
+    token = desk.token("clerk")
     answers: list[httpx.Response] = []
-    tag, token = desk.get(path, "clerk").headers["etag"], desk.token("clerk")
-    registry.cancel_application = slow  # type: ignore[method-assign]
 
-    def cancel() -> None:
-        with httpx.Client(base_url=desk.office.http.base_url, timeout=30, trust_env=False) as http:
-            headers = {"authorization": f"Bearer {token}", "if-match": tag}
+    def cancel(path: str) -> None:
+        with httpx.Client(base_url=desk.office.http.base_url, timeout=60, trust_env=False) as http:
+            headers = {"authorization": f"Bearer {token}", "if-match": '"1"'}
             answers.append(http.post(f"/api/v1{path}/cancel", headers=headers, json={}))
 
+    threads = [threading.Thread(target=cancel, args=(path,)) for path in paths]
+    with psycopg.connect(desk.office.settings.database_url) as long_change:
+        long_change.execute("SELECT value FROM registry.version FOR UPDATE")
+        ((held,),) = long_change.execute("SELECT pg_current_xact_id()::text").fetchall()
+        for thread in threads:
+            thread.start()
+        try:
+            waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid::text = %s"
+            eventually(lambda: desk.office.made.rows(waiting, held) != [])
+            assert desk.office.http.get("/health/live").status_code == 200
+            assert desk.get(paths[-1], "clerk").json()["state"] == "submitted"
+            desk.office.refresh()
+            assert desk.office.token()
+            assert desk.office.ask(question(1)).status_code == 200
+            assert answers == []
+        finally:
+            long_change.rollback()
+            for thread in threads:
+                thread.join(60)
+    assert [(a.status_code, a.json()["state"]) for a in answers] == [(200, "cancelled")] * 8
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    ended = threading.Event()
+    timer = threading.Timer(20, ended.set)
+    timer.start()
     try:
-        thread = threading.Thread(target=cancel)
-        thread.start()
-        assert entered.wait(20)
-        assert desk.office.http.get("/health/live").status_code == 200
-        assert desk.get(path, "clerk").json()["state"] == "submitted"
+        while not holds():
+            assert not ended.is_set()
     finally:
-        go_on.set()
-        thread.join(30)
-        del registry.cancel_application
-    assert [a.json()["state"] for a in answers] == ["cancelled"]
+        timer.cancel()
