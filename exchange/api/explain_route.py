@@ -29,6 +29,8 @@ before it is answered; the receipt says where."""
 _Code = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z._:-]+(?![\s\S])")]
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,47}(?![\s\S])")]
 
+_Names = Annotated[list[_Name], msgspec.Meta(max_length=500)]
+
 
 class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What somebody wants to know: may this be asked?"""
@@ -36,9 +38,7 @@ class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resource: Annotated[_Name, msgspec.Meta(description="name of the resource")]
     purpose: Annotated[_Code, msgspec.Meta(description="what for, such as accept_case")]
     item: Annotated[_Code | None, msgspec.Meta(description="code of the service item; null: for none")] = None
-    fields: Annotated[
-        list[_Name] | None, msgspec.Meta(max_length=500, description="fields asked for; null: all that the grant has")
-    ] = None
+    fields: Annotated[_Names | None, msgspec.Meta(description="fields asked for; null: all that the grant has")] = None
     principal: Annotated[
         _Code | None, msgspec.Meta(description="id, client id or name of the account; null: the one that asks")
     ] = None
