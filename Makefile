@@ -38,7 +38,7 @@ run: install ## start everything with the demo district; ONCE=1 checks it and st
 
 .PHONY: test
 test: install ## run all tests; ONLY=path runs some, ONEDOOR_REQUIRE=kafka,airflow fails where those are missing
-	@unset ONEDOOR_HOME; $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ONLY)
+	@unset ONEDOOR_HOME; $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ONLY)
 
 .PHONY: lint
 lint: install ## look for faults of form

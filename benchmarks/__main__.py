@@ -97,7 +97,7 @@ def _keep(lines: dict[str, Any]) -> Path:
         "machine": _machine(),
         "lines": lines,
     }
-    path = RESULTS / f"{now:%Y-%m-%dT%H%M}-{commit}.json"
+    path = RESULTS / f"{now:%Y-%m-%dT%H%M%S}-{commit}.json"
     path.write_text(json.dumps(result, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8")
     return path
 

@@ -80,9 +80,8 @@ def job(request: pytest.FixtureRequest) -> Iterator[Job]:
             _collect_all(made)
             _look_up(made, built, enrolled, settings.api_port)
             _go_wrong(made, built, hub.registry)
+            _after(made)
             with hub.connect(autocommit=True) as connection:
-                _reported(connection)
-                _after(made)
                 _reported(connection)
         finally:
             hub.close()

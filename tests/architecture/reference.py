@@ -58,6 +58,23 @@ _RUN: Final = """
 `onedoor collect --json`, `runs --json` and `show --json` print it. Once a run is proved,
 `rows_read = rows_landed + rows_set_aside` and `rows_landed = rows_inserted + rows_changed + rows_unchanged`.
 """.strip()
+_REMINDS: Final = {"half": "at half", "last": "one working day before"}
+_LATE: Final = {"escalate": "the centre is told; nothing is granted or refused by itself"}
+_CLOCKS: Final = """
+Where half of the days and the day before the last are the same day, there is one reminder; a clock of one day reminds on that
+day. Where the wording of a source was not read, set the days and your own source before anybody is held to them.
+""".strip()
+_CLOCKS_SET: Final = """
+`catalog_registry.clocks.load` reads a file in which a deployment sets the days of a rule, with their source. An unknown rule,
+an unknown key and a wrong value are refused (`clocks.rules`); where `verified` is left out, the wording was not read.
+
+```toml
+["correction.answer"]
+workdays = 5
+source = "曲江区政务数据共享管理办法第十二条"
+verified = true
+```
+""".strip()
 _NOTE: Final = "Generated from the code by `make docs`; do not edit."
 
 
@@ -83,6 +100,7 @@ def pages() -> dict[str, str]:
         "connectors.md": connectors_page,
         "codes.md": codes_page,
         "contract.md": contract_page,
+        "clocks.md": clocks_page,
         "errors.md": errors_page,
         "forms.md": forms_page,
         "openapi.json": openapi_document,
@@ -268,6 +286,40 @@ def _grid(docstring: str, head: tuple[str, ...]) -> str:
         else:
             rows[-1] = [f"{old} {new}".strip() for old, new in zip(rows[-1], cells, strict=True)]
     return _table(head, [tuple(cell.replace("``", "`") for cell in row) for row in rows])
+
+
+# Clocks -----------------------------------------------------------------------------------------------------------------
+
+
+def clocks_page() -> str:
+    """Return the page of clock rules."""
+    from catalog_registry import clocks
+    from schemas import workdays
+
+    rows = [
+        (
+            f"`{rule.id}`",
+            f"{rule.about_zh}: {rule.about}",
+            str(rule.workdays),
+            ", ".join(f"`{state}`" for state in rule.paused_in) or "–",
+            ", ".join(_REMINDS[kind] for kind in rule.reminders) or "–",
+            _LATE[rule.late],
+            rule.source,
+            "yes" if rule.verified else "no: commonly stated, wording not read",
+        )
+        for rule in clocks.rules().values()
+    ]
+    head = ("Rule", "What it measures", "Working days", "Paused in", "Reminds", "When late", "Source", "Verified")
+    return _page(
+        "Clocks",
+        inspect.cleandoc(clocks.__doc__ or ""),
+        _table(head, rows),
+        _CLOCKS,
+        "## Days that a deployment sets",
+        _CLOCKS_SET,
+        "## Working days",
+        _doc(workdays),
+    )
 
 
 # Errors -----------------------------------------------------------------------------------------------------------------

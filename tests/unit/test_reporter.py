@@ -1,4 +1,4 @@
-"""The process that makes quality reports: what breaks in it ends one report, and its words, which may hold a row, go nowhere."""
+"""The process that makes quality reports: what breaks ends one report, and its words, which may hold a row, go nowhere."""
 
 from __future__ import annotations
 
