@@ -67,11 +67,10 @@ def affected(evolution: Evolution, grants: Iterable[GrantRecord], now: datetime)
     for grant in grants:
         if grant.revoked_at is not None or now >= grant.to_at:
             continue
-        filtered = getattr(grant.row_filter, "fields", grant.row_filter) or ()
-        changes = evolution.breaking_for({*grant.fields, *filtered})
-        if not changes:
+        filtered = grant.row_filter.fields if grant.row_filter is not None else ()
+        touched = {change.field for change in evolution.breaking_for({*grant.fields, *filtered})}
+        if not touched:
             continue
-        touched = {change.field for change in changes}
         whole = not touched <= set(grant.fields)
         fields = tuple(f for f in grant.fields if whole or f in touched)
         found.append(Affected(grant.id, grant.receiver, fields, grant.from_at, grant.to_at))

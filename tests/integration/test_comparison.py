@@ -79,6 +79,12 @@ def test_a_change_of_the_whole_contract_affects_every_grant_with_all_its_fields(
     assert {a.grant: a.fields for a in compared.affected} == {grants[0]: ("title", "id"), grants[1]: ("citizen_id",)}
 
 
+def test_a_field_that_only_chooses_a_grants_rows_affects_all_that_it_reads(registry: Registry, clock: FakeClock) -> None:
+    chosen = grant(registry, clock, "id", "citizen_id", row_filter="title in ('a', 'b')")
+    (one,) = registry.compare("staff", after(REMOVED)).affected
+    assert (one.grant, one.fields) == (chosen, ("id", "citizen_id"))
+
+
 def test_only_grants_that_have_not_ended_are_affected(registry: Registry, clock: FakeClock) -> None:
     now = clock.now()
     grant(registry, clock, "title", to_at=now + DAY)
