@@ -354,7 +354,7 @@ def _plain(attribute: str, kind: Kind) -> ContractRule:
     def rule(before: DataContract, after: DataContract) -> Iterator[Change]:
         was, now = getattr(before, attribute), getattr(after, attribute)
         if was != now:
-            yield _change(kind, attribute, None, _words(was), _words(now))
+            yield _change(kind, attribute, None, *_words(was, now))
 
     return rule
 
@@ -393,9 +393,9 @@ def _role(attribute: str) -> ContractRule:
                 "more cases count as open; look-ups that are answered today are answered on",
                 "更多办件视为在办，现有核查不受影响",
             )
-            yield _change(kind, attribute, None, _words(was), _words(now), breaking=False, why=why)
+            yield _change(kind, attribute, None, *_words(was, now), breaking=False, why=why)
         else:
-            yield _change(kind, attribute, None, _words(was), _words(now))
+            yield _change(kind, attribute, None, *_words(was, now))
 
     return rule
 
@@ -409,13 +409,19 @@ def _only_more_open_states(was: object, now: object) -> bool:
     )
 
 
-def _words(value: object) -> object:
-    """Return a part of a contract for people: a text as it is, a record as its attributes."""
-    names = getattr(value, "__dataclass_fields__", None)
-    if names is None:
-        return value
-    members = {name: _shown(getattr(value, name)) for name in names}
-    return ", ".join(f"{name} {text}" for name, text in members.items() if text is not None)
+def _words(was: object, now: object) -> tuple[object, object]:
+    """Return two values of a part of a contract for people: of two records, the attributes that differ."""
+    names = list(getattr(was if was is not None else now, "__dataclass_fields__", ()))
+    if not names:
+        return was, now
+    told = [n for n in names if was is None or now is None or getattr(was, n) != getattr(now, n)]
+    return _members(was, told), _members(now, told)
+
+
+def _members(record: object, names: list[str]) -> str | None:
+    if record is None:
+        return None
+    return ", ".join(f"{name} {_shown(getattr(record, name)) or '-'}" for name in names)
 
 
 CONTRACT_RULES: Final[Mapping[str, ContractRule]] = MappingProxyType(

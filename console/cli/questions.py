@@ -71,42 +71,30 @@ def _change_fields(change: Change) -> dict[str, Any]:
     return plain | {"title": change.title, "title_zh": change.title_zh}
 
 
-def _compared_text(compared: Comparison) -> Any:
-    from rich.console import Group
-
+def _compared_text(compared: Comparison) -> str:
     evolution = compared.evolution
     if not evolution.changes:
         return f"{evolution.resource} {evolution.version_before}: nothing changes"
-    parts: list[Any] = [
+    lines = [
         f"{evolution.resource} {evolution.version_before} -> {evolution.version_after}: {evolution.verdict}",
         _version_words(evolution),
-        "",
-        output.table(
-            ("", "field", "change", "before", "after", "why"),
-            [
-                (
-                    "breaks" if c.breaking else "",
-                    c.field or "(contract)",
-                    f"{c.title} {c.title_zh}",
-                    c.before,
-                    c.after,
-                    f"{c.why} {c.why_zh}",
-                )
-                for c in evolution.changes
-            ],
-        ),
     ]
-    if compared.affected:
-        parts.append(
-            output.table(
-                ("grant", "receiver", "fields that it reads and that break", "until"),
-                [(a.grant, str(a.receiver), ", ".join(a.fields), local(a.to_at)) for a in compared.affected],
-                title="affected",
-            )
-        )
-    elif evolution.breaking:
-        parts.append("no grant is affected")
-    return Group(*parts)
+    for change in sorted(evolution.changes, key=lambda c: not c.breaking):
+        lines += _change_lines(change)
+    for one in compared.affected:
+        fields = ", ".join(one.fields)
+        lines.append(f"affected  {one.receiver} by grant {one.grant} until {local(one.to_at)}: reads {fields}")
+    if evolution.breaking and not compared.affected:
+        lines.append("no grant is affected")
+    return "\n".join(lines)
+
+
+def _change_lines(change: Change) -> list[str]:
+    word = "breaks" if change.breaking else "fine"
+    line = f"{word:<8}  {change.field or 'the contract'}: {change.title} {change.title_zh}"
+    if change.before is not None or change.after is not None:
+        line += f" ({change.before or '-'} -> {change.after or '-'})"
+    return [line, f"          {change.why}", f"          {change.why_zh}"]
 
 
 def _version_words(evolution: Evolution) -> str:

@@ -44,11 +44,14 @@ class Against(msgspec.Struct, frozen=True):
 
 
 class GrantSaid(msgspec.Struct, frozen=True):
-    """What one grant says of an ask: nothing against it, it allows it. ``fields`` are the grant's."""
+    """What one grant says of an ask: nothing against it, it allows it. ``rows`` is its row filter; the rest are its terms."""
 
     grant: str
     receiver: str
     fields: tuple[str, ...]
+    rows: str | None
+    purposes: tuple[str, ...]
+    items: tuple[str, ...]
     from_at: datetime
     to_at: datetime
     revoked_at: datetime | None
@@ -79,6 +82,9 @@ def why(ask: Ask, *, grants: GrantIndex, now: datetime) -> Why:
             grant.id,
             str(grant.receiver),
             grant.fields,
+            None if grant.row_filter is None else grant.row_filter.text,
+            grant.purposes,
+            grant.items,
             grant.from_at,
             grant.to_at,
             grant.revoked_at,

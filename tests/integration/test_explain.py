@@ -86,7 +86,9 @@ def test_each_grant_is_told_with_every_reason_against_it(office: Office) -> None
     ended = office.give(principal, from_at=now - 9 * day, to_at=now - day, purposes=("audit",), fields=("licence_id",))
     revoked = office.give(principal, fields=("licence_id", "state"), items=("ITEM-9",))
     registry.revoke_grant(revoked, by="test", why="abolished")
-    later = office.give(principal, from_at=now + day, fields=("licence_id", "issued_on", "state"))
+    later = office.give(
+        principal, from_at=now + day, fields=("licence_id", "issued_on", "state"), row_filter="licence_type = 'T-ID'"
+    )
     office.refresh()
     asked = explained(office, office.token(client_id, secret), fields=["state"]).json()
     assert {g["grant"]: codes(g["against"]) for g in asked["why"]["grants"]} == {
@@ -95,6 +97,7 @@ def test_each_grant_is_told_with_every_reason_against_it(office: Office) -> None
         revoked: ["revoked", "item"],
         ended: ["expired", "purpose", "fields"],
     }
+    assert {g["grant"]: g["rows"] for g in asked["why"]["grants"] if g["rows"]} == {later: "licence_type = 'T-ID'"}
     assert (asked["why"]["allowed"], asked["why"]["grant"]) == (False, None)
     assert codes(asked["why"]["against"]) == ["fields", "not_yet", "revoked", "item", "expired", "purpose"]
     told = asked["why"]["against"][1]
