@@ -15,6 +15,7 @@ from catalog_registry.rules import check_fields, check_said, check_terms, refuse
 from catalog_registry.store.rows import grant_record, known
 from catalog_registry.store.tables import Department, Grant, Principal, System
 from schemas.ids import new_id
+from schemas.rowfilter import Filter, parse
 
 
 class Grants(Resources):
@@ -32,7 +33,7 @@ class Grants(Resources):
         by: str,
         purposes: Iterable[str] = (),
         items: Iterable[str] = (),
-        row_filter: Mapping[str, Any] | None = None,
+        row_filter: str | Filter | None = None,
         quota: Mapping[str, Any] | None = None,
     ) -> GrantRecord:
         """Give a receiver the right to fields of a resource, for purposes or items, in an interval; return the grant.
@@ -47,12 +48,13 @@ class Grants(Resources):
             by: id of the principal, or who else made it.
             purposes: what it may be used for, words such as ``accept_case``; none: not limited to purposes.
             items: codes of the service items it may be used for; none: not limited to items.
-            row_filter: ``{field: [value, …], …}``; None: all rows.
+            row_filter: an expression of ``schemas.rowfilter`` that is true for the rows it may have; None: all rows.
             quota: refused until the hub counts it.
 
         Raises:
             RejectedError: the receiver or the resource is unknown, a field is not in the contract, there is no purpose and no
-                item, no legal basis, the interval is empty, the row filter is on a sealed field, or a quota is asked for.
+                item, no legal basis, the interval is empty, the row filter cannot be read or does not fit the contract, or a
+                quota is asked for.
         """
         purposes, items = tuple(dict.fromkeys(purposes)), tuple(dict.fromkeys(items))
         check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at, quota=quota)
@@ -60,7 +62,8 @@ class Grants(Resources):
         if registered.state != "published":
             raise refused(f"resource {resource} is {registered.state}, not published", "grant.resource_state", where=resource)
         contract = registered.contract
-        check_fields(contract, fields, row_filter)
+        chosen = parse(row_filter) if isinstance(row_filter, str) else row_filter
+        check_fields(contract, fields, chosen)
         now = self._clock.now()
         with self._database.change() as change:
             _check_receiver(change.session, receiver)
@@ -71,7 +74,7 @@ class Grants(Resources):
                 receiver_principal=receiver.code if receiver.kind is ReceiverKind.PRINCIPAL else None,
                 resource=contract.name,
                 fields=list(dict.fromkeys(fields)),
-                row_filter=dict(row_filter) if row_filter is not None else None,
+                row_filter=chosen.text if chosen is not None else None,
                 purposes=list(purposes),
                 items=list(items),
                 legal_basis=legal_basis.strip(),

@@ -15,6 +15,7 @@ from catalog_registry.secret_place import read_secret, url_with_password
 from schemas.contract import DataContract
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
+from schemas.rowfilter import Filter
 from schemas.secret import Secret
 
 
@@ -128,15 +129,15 @@ class Receiver:
 class GrantRecord:
     """A grant as made: good in [``from_at``, ``to_at``) until ``revoked_at``.
 
-    Empty ``purposes``, or empty ``items``: that one does not limit; never are both empty. ``row_filter`` is
-    ``{field: [value, …], …}``: only rows where each field's value is one of those listed; None: all rows.
+    Empty ``purposes``, or empty ``items``: that one does not limit; never are both empty. Only rows for which ``row_filter``
+    is true; None: all rows. A filter that cannot be read, or does not fit the contract any more, lets no row through.
     """
 
     id: str
     receiver: Receiver
     resource: ResourceName
     fields: tuple[str, ...]
-    row_filter: Mapping[str, Any] | None
+    row_filter: Filter | None
     purposes: tuple[str, ...]
     items: tuple[str, ...]
     legal_basis: str

@@ -23,6 +23,7 @@ from catalog_registry.records import (
 from catalog_registry.store.tables import Base, ContractVersion, Department, Grant, Principal, Resource, Source
 from schemas.errors import Fault, RejectedError
 from schemas.resource import ResourceName
+from schemas.rowfilter import kept_filter
 
 Row = TypeVar("Row", bound=Base)
 
@@ -132,7 +133,7 @@ def grant_record(row: Grant) -> GrantRecord:
         receiver=receiver,
         resource=ResourceName(row.resource),
         fields=tuple(row.fields),
-        row_filter=row.row_filter,
+        row_filter=None if row.row_filter is None else kept_filter(row.row_filter),
         purposes=tuple(row.purposes),
         items=tuple(row.items),
         legal_basis=row.legal_basis,

@@ -211,7 +211,7 @@ class Grant(Base):
     receiver_principal: Mapped[str | None] = mapped_column(ForeignKey("registry.principal.id"), index=True)
     resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), index=True)
     fields: Mapped[list[str]]
-    row_filter: Mapped[dict[str, Any] | None]
+    row_filter: Mapped[str | None]
     purposes: Mapped[list[str]]
     items: Mapped[list[str]]
     legal_basis: Mapped[str]
