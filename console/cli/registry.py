@@ -175,6 +175,7 @@ def resource_register(
     file: Annotated[Path, typer.Argument(help="The contract: ODCS 3.1 as YAML.")],
     code: Annotated[str | None, typer.Option(help="The catalogue's official code.")] = None,
     check: Annotated[bool, typer.Option(help="Compare the contract with its source first.")] = True,
+    as_draft: Annotated[bool, typer.Option("--draft", help="Not shared before it is submitted and published.")] = False,
     as_json: Json = False,
 ) -> None:
     """Register a resource by its contract, or a new version of the contract. The same again changes nothing.
@@ -189,11 +190,16 @@ def resource_register(
         if check:
             with _open(hub.registry.source(contract.source).url(), hub) as opened:
                 opened.check(contract)
-        made = hub.registry.register_resource(text, by=_by(), code=code, where=str(file))
+        made = hub.registry.register_resource(
+            text, by=_by(), code=code, where=str(file), state="draft" if as_draft else "published"
+        )
+        then = (
+            f"onedoor resource submit {made.name} --as PRINCIPAL" if made.state == "draft" else f"onedoor collect {made.name}"
+        )
         output.show(
             _resource_fields(made),
             as_json=as_json,
-            text=f"resource {made.name} registered, version {made.version}; then: onedoor collect {made.name}",
+            text=f"resource {made.name} registered ({made.state}), version {made.version}; then: {then}",
         )
 
 
@@ -572,6 +578,7 @@ def _resource_fields(made: RegisteredResource) -> dict[str, Any]:
         "source": made.source.name,
         "state": made.state,
         "version": made.version,
+        "row_version": made.row_version,
         "schedule": made.contract.schedule,
         "key": [f.name for f in made.contract.key],
         "personal": [f.name for f in made.contract.personal],
@@ -600,7 +607,7 @@ def _resource_text(shown: dict[str, Any]) -> Any:
     from rich.console import Group
 
     head = "\n".join(
-        f"{name:<11}{', '.join(map(str, value)) if isinstance(value, list | tuple) else value if value is not None else '-'}"
+        f"{name:<12}{', '.join(map(str, value)) if isinstance(value, list | tuple) else value if value is not None else '-'}"
         for name, value in shown.items()
         if name not in ("fields", "versions")
     )
