@@ -254,3 +254,63 @@ MEANINGS: Final[Mapping[Kind, Meaning]] = MappingProxyType(
         Kind.DOCUMENT: _fine("other parts of the document changed", "合同文本其他部分改变", *_NOT_READ),
     }
 )
+
+
+# One change -------------------------------------------------------------------------------------------------------------
+
+_SHOWN: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change.
+
+    ``attribute`` is one of ``Field``, or of ``DataContract`` where ``field`` is None. ``before`` and ``after`` are for people;
+    None: absent. ``why`` is one sentence, ``why_zh`` the same in Chinese.
+    """
+
+    kind: Kind
+    attribute: str
+    field: str | None
+    before: str | None
+    after: str | None
+    breaking: bool
+    why: str
+    why_zh: str
+
+    @property
+    def title(self) -> str:
+        """What this kind of change is called."""
+        return MEANINGS[self.kind].title
+
+    @property
+    def title_zh(self) -> str:
+        """The same in Chinese."""
+        return MEANINGS[self.kind].title_zh
+
+
+def change(
+    kind: Kind,
+    attribute: str,
+    field: str | None,
+    before: object,
+    after: object,
+    *,
+    breaking: bool | None = None,
+    why: tuple[str, str] | None = None,
+) -> Change:
+    """Return a change of a kind, which says whether it is breaking and why unless ``breaking`` and ``why`` say otherwise."""
+    meaning = MEANINGS[kind]
+    words, words_zh = why or (meaning.why, meaning.why_zh)
+    decided = meaning.breaking if breaking is None else breaking
+    return Change(kind, attribute, field, shown(before), shown(after), decided, words, words_zh)
+
+
+def shown(value: object) -> str | None:
+    """Return a value of a contract for people."""
+    if value is None or value == "" or value == ():
+        return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from catalog_registry.comparison import Comparison
     from catalog_registry.records import PrincipalRecord
     from exchange.trust.why import Against, Why
-    from schemas.evolution import Change, Evolution
+    from schemas.change_kinds import Change
+    from schemas.evolution import Evolution
 
 
 # What a new contract would break --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from quality.checks import compile_checks
 from quality.engines.arrow import split
 from schemas.batch import RawBatch
-from schemas.change_kinds import MEANINGS, Kind
+from schemas.change_kinds import MEANINGS, Change, Kind
 from schemas.conform import conform
 from schemas.contract import (
     CaseRole,
@@ -33,7 +33,8 @@ from schemas.contract import (
     Reference,
 )
 from schemas.errors import RejectedError
-from schemas.evolution import CONTRACT_RULES, FIELD_RULES, Change, diff
+from schemas.evolution import CONTRACT_RULES, diff
+from schemas.field_evolution import FIELD_RULES
 from schemas.odcs import read_contract, write_contract
 from schemas.resource import resource_name
 from schemas.types import arrow_schema
