@@ -1,7 +1,7 @@
 """From one version of a contract to the next: what changed, and whether a program that reads the rows could break.
 
-``schemas.change_kinds`` says what each kind of change means. Each attribute of ``DataContract`` has a rule here, each of ``Field``
-one in ``schemas.field_evolution``; ``tests/unit/test_evolution.py`` fails where one has none.
+``schemas.change_kinds`` says what each kind of change means. Every attribute of ``DataContract`` has a rule here, every one of
+``Field`` in ``schemas.field_evolution``; ``tests/unit/test_evolution.py`` fails where one has none.
 """
 
 from __future__ import annotations
