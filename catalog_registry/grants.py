@@ -12,9 +12,13 @@ from sqlalchemy.orm import Session
 from catalog_registry.records import GrantRecord, Receiver, ReceiverKind
 from catalog_registry.resources import Resources
 from catalog_registry.rules import check_fields, check_said, check_terms, refused
+from catalog_registry.states import ResourceState
+from catalog_registry.store.change import Change
 from catalog_registry.store.rows import grant_record, known
-from catalog_registry.store.tables import Department, Grant, Principal, System
+from catalog_registry.store.tables import Department, Grant, Principal, Resource, System
+from schemas.contract import DataContract
 from schemas.ids import new_id
+from schemas.rowfilter import Filter, parse
 
 
 class Grants(Resources):
@@ -32,7 +36,7 @@ class Grants(Resources):
         by: str,
         purposes: Iterable[str] = (),
         items: Iterable[str] = (),
-        row_filter: Mapping[str, Any] | None = None,
+        row_filter: str | Filter | None = None,
         quota: Mapping[str, Any] | None = None,
     ) -> GrantRecord:
         """Give a receiver the right to fields of a resource, for purposes or items, in an interval; return the grant.
@@ -47,45 +51,83 @@ class Grants(Resources):
             by: id of the principal, or who else made it.
             purposes: what it may be used for, words such as ``accept_case``; none: not limited to purposes.
             items: codes of the service items it may be used for; none: not limited to items.
-            row_filter: ``{field: [value, …], …}``; None: all rows.
+            row_filter: an expression of ``schemas.rowfilter`` that is true for the rows it may have; None: all rows.
             quota: refused until the hub counts it.
 
         Raises:
             RejectedError: the receiver or the resource is unknown, a field is not in the contract, there is no purpose and no
-                item, no legal basis, the interval is empty, the row filter is on a sealed field, or a quota is asked for.
+                item, no legal basis, the interval is empty, the row filter cannot be read or does not fit the contract, or a
+                quota is asked for.
         """
+        with self._database.change() as change:
+            return self._give(
+                change,
+                receiver,
+                resource,
+                fields,
+                legal_basis=legal_basis,
+                from_at=from_at,
+                to_at=to_at,
+                by=by,
+                purposes=purposes,
+                items=items,
+                row_filter=row_filter,
+                quota=quota,
+            )
+
+    def _give(
+        self,
+        change: Change,
+        receiver: Receiver,
+        resource: str,
+        fields: Sequence[str],
+        *,
+        legal_basis: str,
+        from_at: datetime,
+        to_at: datetime,
+        by: str,
+        purposes: Iterable[str],
+        items: Iterable[str],
+        row_filter: str | Filter | None,
+        quota: Mapping[str, Any] | None = None,
+    ) -> GrantRecord:
+        """Make a grant within a change, as ``make_grant``: what else the change does is done with it, or neither is."""
         purposes, items = tuple(dict.fromkeys(purposes)), tuple(dict.fromkeys(items))
         check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at, quota=quota)
-        registered = self.resource(resource)
-        if registered.state != "published":
-            raise refused(f"resource {resource} is {registered.state}, not published", "grant.resource_state", where=resource)
-        contract = registered.contract
-        check_fields(contract, fields, row_filter)
+        contract = self._shared(change.session, resource)
+        chosen = parse(row_filter) if isinstance(row_filter, str) else row_filter
+        check_fields(contract, fields, chosen)
+        _check_receiver(change.session, receiver)
         now = self._clock.now()
-        with self._database.change() as change:
-            _check_receiver(change.session, receiver)
-            row = Grant(
-                id=new_id("g", now),
-                receiver_department=receiver.code if receiver.kind is ReceiverKind.DEPARTMENT else None,
-                receiver_system=receiver.code if receiver.kind is ReceiverKind.SYSTEM else None,
-                receiver_principal=receiver.code if receiver.kind is ReceiverKind.PRINCIPAL else None,
-                resource=contract.name,
-                fields=list(dict.fromkeys(fields)),
-                row_filter=dict(row_filter) if row_filter is not None else None,
-                purposes=list(purposes),
-                items=list(items),
-                legal_basis=legal_basis.strip(),
-                from_at=from_at.astimezone(UTC),
-                to_at=to_at.astimezone(UTC),
-                quota=None,
-                made_at=now,
-                made_by=by,
-                version=1,
-            )
-            change.session.add(row)
-            change.event("grant.made", row.id, {"receiver": str(receiver), "resource": contract.name, "fields": row.fields})
-            change.session.flush()
-            return grant_record(row)
+        row = Grant(
+            id=new_id("g", now),
+            receiver_department=receiver.code if receiver.kind is ReceiverKind.DEPARTMENT else None,
+            receiver_system=receiver.code if receiver.kind is ReceiverKind.SYSTEM else None,
+            receiver_principal=receiver.code if receiver.kind is ReceiverKind.PRINCIPAL else None,
+            resource=contract.name,
+            fields=list(dict.fromkeys(fields)),
+            row_filter=chosen.text if chosen is not None else None,
+            purposes=list(purposes),
+            items=list(items),
+            legal_basis=legal_basis.strip(),
+            from_at=from_at.astimezone(UTC),
+            to_at=to_at.astimezone(UTC),
+            quota=None,
+            made_at=now,
+            made_by=by,
+            version=1,
+        )
+        change.session.add(row)
+        change.event("grant.made", row.id, {"receiver": str(receiver), "resource": contract.name, "fields": row.fields})
+        change.session.flush()
+        return grant_record(row)
+
+    def _shared(self, session: Session, resource: str) -> DataContract:
+        """Return the contract in force of a resource that is published. Raises ``RejectedError`` where it is not."""
+        row = known(session, Resource, resource, "resource")
+        if row.state != ResourceState.PUBLISHED:
+            raise refused(f"resource {resource} is {row.state}, not published", "grant.resource_state", where=resource)
+        return self._registered(session, row).contract
 
     def revoke_grant(self, grant: str, *, by: str, why: str) -> GrantRecord:
         """End a grant now; return it. A grant that was revoked before stays as it was.

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from catalog_registry.secret_place import read_secret, url_with_password
+from catalog_registry.states import ApplicationState, ResourceState
 from schemas.contract import DataContract
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
+from schemas.rowfilter import Filter
 from schemas.secret import Secret
 
 
@@ -72,15 +74,17 @@ class SourceRecord:
 class RegisteredResource:
     """A shared resource with the contract that is in force; ``code`` is the catalogue's official one.
 
-    ``contract_hash`` is over the contract's content, not its layout.
+    ``contract_hash`` is over the contract's content, not its layout. Every change raises ``row_version``; who changes it says
+    which one the decision was made on. A draft has its newest contract here too, though nobody is shared it.
     """
 
     name: ResourceName
     code: str | None
     title: str
     department: str
-    state: str
+    state: ResourceState
     version: str
+    row_version: int
     contract_hash: str
     source: SourceRecord
     odcs: str = dataclass_field(repr=False)
@@ -128,15 +132,15 @@ class Receiver:
 class GrantRecord:
     """A grant as made: good in [``from_at``, ``to_at``) until ``revoked_at``.
 
-    Empty ``purposes``, or empty ``items``: that one does not limit; never are both empty. ``row_filter`` is
-    ``{field: [value, …], …}``: only rows where each field's value is one of those listed; None: all rows.
+    Empty ``purposes``, or empty ``items``: that one does not limit; never are both empty. Only rows for which ``row_filter``
+    is true; None: all rows. A filter that cannot be read, or does not fit the contract any more, lets no row through.
     """
 
     id: str
     receiver: Receiver
     resource: ResourceName
     fields: tuple[str, ...]
-    row_filter: Mapping[str, Any] | None
+    row_filter: Filter | None
     purposes: tuple[str, ...]
     items: tuple[str, ...]
     legal_basis: str
@@ -152,6 +156,56 @@ class GrantRecord:
     def in_force(self, now: datetime) -> bool:
         """Say whether the grant is good at an instant."""
         return self.from_at <= now < self.to_at and (self.revoked_at is None or now < self.revoked_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationRecord:
+    """What a department asks for, and how far the answer is.
+
+    ``applicant``, ``checked_by`` and ``answered_by`` are ids of principals; ``assigned`` is the department whose reviewer
+    answers. ``row_filter`` and the interval are those asked for: what was given is the grant's.
+    """
+
+    id: str
+    resource: ResourceName
+    department: str
+    applicant: str
+    system: str | None
+    reason: str
+    scope: str | None
+    purposes: tuple[str, ...]
+    items: tuple[str, ...]
+    fields: tuple[str, ...]
+    row_filter: str | None
+    way: str
+    from_at: datetime
+    to_at: datetime
+    legal_basis: str
+    state: ApplicationState
+    version: int
+    assigned: str
+    checked_by: str | None
+    answered_by: str | None
+    grant: str | None
+    made_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step in the life of a resource or an application: ``n`` is the version that it led to.
+
+    ``by`` is the id of the principal, or who else did it. ``detail`` says what was given, or handed over to whom.
+    """
+
+    n: int
+    at: datetime
+    by: str
+    event: str
+    from_state: str | None
+    to_state: str
+    why: str | None
+    detail: Mapping[str, Any] | None
 
 
 class PrincipalKind(StrEnum):

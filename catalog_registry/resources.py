@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -9,13 +11,18 @@ from catalog_registry import snapshot
 from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord, kept_contract
 from catalog_registry.rules import check_change, content_hash, newer, refused
 from catalog_registry.sources import Sources
+from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
+from catalog_registry.store.history import resource_step
 from catalog_registry.store.rows import known, resource_record
 from catalog_registry.store.tables import ContractVersion, Resource, Source, System
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
+
+SHARED: Final = (ResourceState.PUBLISHED, ResourceState.FROZEN)
+"""The states in which the newest contract is one that was reviewed, or published without."""
 
 
 class Resources(Sources):
@@ -25,7 +32,13 @@ class Resources(Sources):
     """The registry's version, and the snapshot's file, when the one was last found to say the other."""
 
     def register_resource(
-        self, contract_text: str, *, by: str, code: str | None = None, where: str = "<contract>"
+        self,
+        contract_text: str,
+        *,
+        by: str,
+        code: str | None = None,
+        where: str = "<contract>",
+        state: Literal["draft", "published"] = "published",
     ) -> RegisteredResource:
         """Register the resource of a contract, or a new version of its contract, and put it in force; return the resource.
 
@@ -36,11 +49,14 @@ class Resources(Sources):
             by: id of the principal, or who else did it.
             code: the catalogue's official code.
             where: name of the file or the like, for errors.
+            state: what a new resource is: shared at once, or a draft that is submitted and reviewed first. One that is there
+                keeps its state, so a new version goes round no review.
 
         Raises:
             RejectedError: the contract is not valid or has no key, its source, system or department is unknown or they do not
-                belong together, this version exists with other content, a higher version is in force, or the one in force has
-                other partitions or another key.
+                belong together, this version exists with other content, a higher version is in force, the one in force has
+                other partitions or another key, the resource is being reviewed or is withdrawn, or a draft is asked for of one
+                that is shared.
         """
         contract = read_contract(contract_text, where=where)
         if not contract.key:
@@ -75,14 +91,24 @@ class Resources(Sources):
                 )
             if row is not None and row.version is not None and known is None:
                 check_change(self._in_force(change.session, row), contract)
+            before = None if row is None else row.state
             if row is None:
-                row = Resource(name=contract.name, state="published", created_at=now)
+                row = Resource(name=contract.name, state=state, row_version=0, created_at=now)
                 change.session.add(row)
+            elif known is None:
+                _check_open(row, state)
+            done = None
             if known is None:
+                done = "register" if before is None else "change"
                 self._put_in_force(change, row, contract, contract_text, digest, by)
             if code is not None and row.code != code:
+                done = done or "code"
                 row.code, row.changed_at = code, now
                 change.event("resource.coded", contract.name, {"code": code})
+            if done is not None:
+                row.row_version += 1
+                now_has = {"version": row.version, "code": row.code}
+                resource_step(change.session, row, done, at=now, by=by, before=before, detail=now_has)
             change.session.flush()
             registered = self._resource(change.session, row, self._source(source, change.session))
         self.refresh_dags()
@@ -132,7 +158,7 @@ class Resources(Sources):
         change.session.flush()
         change.session.execute(
             update(ContractVersion)
-            .where(ContractVersion.resource == contract.name, ContractVersion.status == "active")
+            .where(ContractVersion.resource == contract.name, ContractVersion.status != "retired")
             .values(status="retired")
         )
         change.session.add(
@@ -141,7 +167,7 @@ class Resources(Sources):
                 version=contract.version,
                 odcs=contract_text,
                 hash=digest,
-                status="active",
+                status="active" if row.state in SHARED else "draft",
                 at=now,
                 by=by,
             )
@@ -159,8 +185,7 @@ class Resources(Sources):
             RejectedError: there is none of that name; near names are told.
         """
         with self._database.read() as session:
-            row = known(session, Resource, name, "resource")
-            return self._resource(session, row, self._source(known(session, Source, row.source or "", "source"), session))
+            return self._registered(session, known(session, Resource, name, "resource"))
 
     def resources(self) -> list[RegisteredResource]:
         """Return all registered resources by name. Contracts are parsed when they are asked for."""
@@ -199,8 +224,31 @@ class Resources(Sources):
         version = session.get_one(ContractVersion, (row.name, row.version))
         return read_contract(version.odcs, where=f"{row.name} {row.version}")
 
+    def _registered(self, session: Session, row: Resource) -> RegisteredResource:
+        return self._resource(session, row, self._source(known(session, Source, row.source or "", "source"), session))
+
     def _resource(self, session: Session, row: Resource, source: SourceRecord) -> RegisteredResource:
         contract = session.scalars(
             select(ContractVersion).where(ContractVersion.resource == row.name, ContractVersion.version == row.version)
         ).one()
         return resource_record(row, source, contract)
+
+
+def _check_open(row: Resource, state: str) -> None:
+    """Raise ``RejectedError`` where a resource that is there takes no new version of its contract now, or not as a draft."""
+    if row.state == ResourceState.SUBMITTED:
+        raise refused(
+            f"{row.name} is being reviewed, so its contract stays as it was submitted",
+            "resource.under_review",
+            where=row.name,
+            remedy="have it published or rejected first",
+        )
+    if row.state == ResourceState.WITHDRAWN:
+        raise refused(f"{row.name} is withdrawn", "resource.withdrawn", where=row.name, remedy="register it under another name")
+    if state == ResourceState.DRAFT and row.state in SHARED:
+        raise refused(
+            f"{row.name} is {row.state}, so a version of its contract is no draft",
+            "resource.no_draft",
+            where=row.name,
+            remedy="register the version without asking for a draft",
+        )

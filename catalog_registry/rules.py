@@ -11,11 +11,11 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from catalog_registry.store.tables import ADMINISTRATORS, ROLES
-from schemas.contract import DataContract, LogicalType
+from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
+from schemas.rowfilter import Filter, check
 
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_FILTERED: Final[Mapping[LogicalType, type]] = {LogicalType.STRING: str, LogicalType.INTEGER: int, LogicalType.BOOLEAN: bool}
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 
@@ -129,35 +129,17 @@ def check_terms(
         raise refused("a grant must end after it begins", "grant.interval")
 
 
-def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Mapping[str, Any] | None) -> None:
-    """Raise ``RejectedError`` where a grant names a field that the contract does not have, or filters rows by a sealed one.
-
-    A row filter is ``{field: [value, …], …}``: a row is released where each field's value is one of those listed. It is refused
-    where no value could ever be equal: a text for a whole number, or a type that JSON does not have.
+def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Filter | None) -> None:
+    """Raise ``RejectedError`` where a grant names a field that the contract does not have, or chooses rows by one that is
+    sealed, unknown, or cannot hold what it is compared with.
     """
     if not fields:
         raise refused("a grant names at least one field", "grant.no_field")
-    here = {f.name: f for f in contract.fields}
-    for name in (*fields, *(row_filter or ())):
+    here = {f.name for f in contract.fields}
+    for name in fields:
         if name not in here:
             close = get_close_matches(name, here, n=3)
             near = f"; near it: {', '.join(close)}" if close else ""
             raise refused(f"{contract.name} has no field {name[:64]!r}{near}", "grant.unknown_field")
-    if row_filter is None:
-        return
-    if not row_filter:
-        raise refused("an empty row filter says nothing", "grant.row_filter", remedy="leave it out for all rows")
-    for name, values in row_filter.items():
-        if here[name].personal:
-            raise refused(f"field {name} is sealed, so rows cannot be chosen by it", "grant.row_filter_sealed")
-        kind = _FILTERED.get(here[name].logical_type)
-        if kind is None:
-            raise refused(
-                f"rows cannot be chosen by {name}, a {here[name].logical_type}",
-                "grant.row_filter_type",
-                remedy=f"choose by a field of type {', '.join(_FILTERED)}",
-            )
-        if not isinstance(values, list) or not values or not all(type(v) is kind for v in values):
-            raise refused(
-                f"the row filter on {name} must be a list of JSON values of type {here[name].logical_type}", "grant.row_filter"
-            )
+    if row_filter is not None:
+        check(row_filter, contract)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,10 @@ def dags_snapshot(registry: Resources, known: Sequence[Mapping[str, Any]] = ()) 
         registry: what is registered.
         known: rows of an earlier snapshot; a contract whose hash stands there is not parsed again.
     """
+    return _rows(registry.resources(), known)
+
+
+def _rows(resources: Sequence[RegisteredResource], known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     seen = {row.get("contract_hash"): row for row in known}
     return [
         {
@@ -42,7 +46,7 @@ def dags_snapshot(registry: Resources, known: Sequence[Mapping[str, Any]] = ()) 
             "contract_hash": resource.contract_hash,
         }
         | _of_contract(resource, seen.get(resource.contract_hash, {}))
-        for resource in registry.resources()
+        for resource in resources
         if resource.state == "published"
     ]
 
@@ -59,8 +63,14 @@ def _of_contract(resource: RegisteredResource, seen: Mapping[str, Any]) -> dict[
     }
 
 
-def write_dags_json(path: Path, rows: Sequence[Mapping[str, Any]], *, force: bool = False) -> bool:
+def write_dags_json(path: Path, rows: Sequence[Mapping[str, Any]], *, force: bool = False, ended: Collection[str] = ()) -> bool:
     """Replace the snapshot whole, or leave the last good one; False where it already said the same.
+
+    Args:
+        path: the file.
+        rows: what ``dags_snapshot`` gave.
+        force: whatever would be gone.
+        ended: names that are missing because somebody froze or withdrew them: they are not counted as gone.
 
     Raises:
         RejectedError: more than ``SHRINK`` of the resources would be gone, and ``force`` is not given.
@@ -70,7 +80,7 @@ def write_dags_json(path: Path, rows: Sequence[Mapping[str, Any]], *, force: boo
     if before == text:
         return False
     was = {row["name"] for row in _good(path) or []}
-    gone = was - {row["name"] for row in rows}
+    gone = was - {row["name"] for row in rows} - set(ended)
     if len(gone) > SHRINK * len(was) and not force:
         raise RejectedError(
             f"{len(gone)} of {len(was)} resources would lose their DAGs, more than {SHRINK:.0%}: {', '.join(sorted(gone)[:5])}",
@@ -110,7 +120,9 @@ def refresh(registry: Resources, path: Path, *, force: bool = False) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return write_dags_json(path, dags_snapshot(registry, _good(path) or []), force=force)
+        resources = registry.resources()
+        ended = {resource.name for resource in resources if resource.state != "published"}
+        return write_dags_json(path, _rows(resources, _good(path) or []), force=force, ended=ended)
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:

@@ -34,6 +34,9 @@ _BROKEN: Final[Mapping[str, str]] = {
     "uq_resource_code": "another resource has that code",
     "ck_grant__quota_not_yet_counted": "a quota is refused until the hub counts it",
     "ck_grant__interval": "the grant must end after it begins",
+    "ck_application_applicant_does_not_check": "whoever applied does not check the application",
+    "ck_application_applicant_does_not_answer": "whoever applied does not answer the application",
+    "ck_application_two_reviewers": "the check and the answer of an application are two persons'",
     "ck_source_url_without_password": "the URL of a source is kept without its password",
 }
 

@@ -11,6 +11,7 @@ from sqlalchemy import inspect, or_, select
 from sqlalchemy.orm import Session
 
 from catalog_registry.records import (
+    ApplicationRecord,
     DepartmentRecord,
     GrantRecord,
     PrincipalKind,
@@ -19,10 +20,24 @@ from catalog_registry.records import (
     ReceiverKind,
     RegisteredResource,
     SourceRecord,
+    StepRecord,
 )
-from catalog_registry.store.tables import Base, ContractVersion, Department, Grant, Principal, Resource, Source
+from catalog_registry.states import ApplicationState, ResourceState
+from catalog_registry.store.tables import (
+    Application,
+    ApplicationHistory,
+    Base,
+    ContractVersion,
+    Department,
+    Grant,
+    Principal,
+    Resource,
+    ResourceHistory,
+    Source,
+)
 from schemas.errors import Fault, RejectedError
 from schemas.resource import ResourceName
+from schemas.rowfilter import kept_filter
 
 Row = TypeVar("Row", bound=Base)
 
@@ -39,7 +54,7 @@ def known(session: Session, table: type[Row], key: str, what: str) -> Row:
         raise RejectedError(
             f"there is no {what} {key[:64]!r}{near(key, session.scalars(select(column)))}",
             code=f"{what}.unknown",
-            remedy=f"see onedoor {what} list" if what in ("source", "resource", "grant", "principal") else None,
+            remedy=f"see onedoor {what} list" if what in ("source", "resource", "grant", "principal", "application") else None,
             fault=Fault.CLIENT,
         )
     return row
@@ -106,8 +121,9 @@ def resource_record(row: Resource, source: SourceRecord, contract: ContractVersi
         code=row.code,
         title=row.title,
         department=row.department,
-        state=row.state,
+        state=ResourceState(row.state),
         version=contract.version,
+        row_version=row.row_version,
         source=source,
         contract_hash=contract.hash,
         odcs=contract.odcs,
@@ -132,7 +148,7 @@ def grant_record(row: Grant) -> GrantRecord:
         receiver=receiver,
         resource=ResourceName(row.resource),
         fields=tuple(row.fields),
-        row_filter=row.row_filter,
+        row_filter=None if row.row_filter is None else kept_filter(row.row_filter),
         purposes=tuple(row.purposes),
         items=tuple(row.items),
         legal_basis=row.legal_basis,
@@ -145,6 +161,40 @@ def grant_record(row: Grant) -> GrantRecord:
         revoked_why=row.revoked_why,
         version=row.version,
     )
+
+
+def application_record(row: Application) -> ApplicationRecord:
+    """Return the record of a row."""
+    return ApplicationRecord(
+        id=row.id,
+        resource=ResourceName(row.resource),
+        department=row.department,
+        applicant=row.applicant,
+        system=row.system,
+        reason=row.reason,
+        scope=row.scope,
+        purposes=tuple(row.purposes),
+        items=tuple(row.items),
+        fields=tuple(row.fields),
+        row_filter=row.row_filter,
+        way=row.way,
+        from_at=row.from_at,
+        to_at=row.to_at,
+        legal_basis=row.legal_basis,
+        state=ApplicationState(row.state),
+        version=row.version,
+        assigned=row.assigned,
+        checked_by=row.checked_by,
+        answered_by=row.answered_by,
+        grant=row.grant_id,
+        made_at=row.made_at,
+        changed_at=row.changed_at,
+    )
+
+
+def step_record(row: ApplicationHistory | ResourceHistory) -> StepRecord:
+    """Return the record of a row."""
+    return StepRecord(row.n, row.at, row.by, row.event, row.from_state, row.to_state, row.why, row.detail)
 
 
 def principal_record(row: Principal) -> PrincipalRecord:

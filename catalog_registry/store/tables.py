@@ -6,6 +6,7 @@ it broke. Passwords and keys are never here: ``source.secret_ref`` says where on
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -27,6 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from catalog_registry.states import ApplicationEvent, ApplicationState, ResourceEvent, ResourceState
+
 SCHEMA: Final = "registry"
 
 ADMINISTRATORS: Final = ("system_administrator", "security_administrator", "audit_administrator")
@@ -44,10 +47,15 @@ ROLES: Final = (
     *ADMINISTRATORS,
 )
 
-RESOURCE_STATES: Final = ("draft", "submitted", "rejected", "published", "frozen", "withdrawn")
+WAYS: Final = ("api", "database", "file", "kafka")
+"""How an application asks to be given the rows."""
+
+RESOURCE_REASONED: Final = (ResourceEvent.REJECT, ResourceEvent.FREEZE, ResourceEvent.WITHDRAW)
+APPLICATION_REASONED: Final = (ApplicationEvent.RETURN, ApplicationEvent.REFUSE, ApplicationEvent.HAND_OVER)
+"""What is not done without a reason; the database enforces it in the history."""
 
 
-def _texts(values: tuple[str, ...]) -> str:
+def _texts(values: Iterable[str]) -> str:
     return ", ".join(f"'{v}'" for v in values)
 
 
@@ -121,7 +129,7 @@ class Resource(Base):
     __tablename__ = "resource"
     __table_args__ = (
         CheckConstraint("name ~ '^[a-z][a-z0-9_]{0,47}$'", name="name_form"),
-        CheckConstraint(f"state IN ({_texts(RESOURCE_STATES)})", name="state_known"),
+        CheckConstraint(f"state IN ({_texts(ResourceState)})", name="state_known"),
         CheckConstraint("state IN ('draft', 'submitted', 'rejected') OR version IS NOT NULL", name="published_has_contract"),
         ForeignKeyConstraint(
             ["name", "version"],
@@ -140,8 +148,29 @@ class Resource(Base):
     source: Mapped[str | None] = mapped_column(ForeignKey("registry.source.name"), index=True)
     state: Mapped[str]
     version: Mapped[str | None]
+    row_version: Mapped[int] = mapped_column(Integer())
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
+
+
+class ResourceHistory(Base):
+    """What was done to a resource; never changed. ``n`` is the resource's ``row_version`` that it led to."""
+
+    __tablename__ = "resource_history"
+    __table_args__ = (
+        CheckConstraint(f"event IN ({_texts(('register', 'change', 'code', *ResourceEvent))})", name="event_known"),
+        CheckConstraint(f"event NOT IN ({_texts(RESOURCE_REASONED)}) OR coalesce(why, '') ~ '\\S'", name="has_reason"),
+    )
+
+    resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), primary_key=True)
+    n: Mapped[int] = mapped_column(Integer(), primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    event: Mapped[str]
+    from_state: Mapped[str | None]
+    to_state: Mapped[str]
+    why: Mapped[str | None]
+    detail: Mapped[dict[str, Any] | None]
 
 
 class ContractVersion(Base):
@@ -211,7 +240,7 @@ class Grant(Base):
     receiver_principal: Mapped[str | None] = mapped_column(ForeignKey("registry.principal.id"), index=True)
     resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), index=True)
     fields: Mapped[list[str]]
-    row_filter: Mapped[dict[str, Any] | None]
+    row_filter: Mapped[str | None]
     purposes: Mapped[list[str]]
     items: Mapped[list[str]]
     legal_basis: Mapped[str]
@@ -224,6 +253,76 @@ class Grant(Base):
     revoked_by: Mapped[str | None]
     revoked_why: Mapped[str | None]
     version: Mapped[int] = mapped_column(Integer())
+
+
+class Application(Base):
+    """What a department asks for, and how far the answer is. ``assigned`` is the department whose reviewer answers.
+
+    Whoever applied does not review, and the centre's check and the provider's answer are two persons'.
+    """
+
+    __tablename__ = "application"
+    __table_args__ = (
+        CheckConstraint(f"state IN ({_texts(ApplicationState)})", name="state_known"),
+        CheckConstraint(f"way IN ({_texts(WAYS)})", name="way_known"),
+        CheckConstraint("reason ~ '\\S'", name="has_reason"),
+        CheckConstraint("cardinality(fields) > 0", name="has_fields"),
+        CheckConstraint("cardinality(purposes) + cardinality(items) > 0", name="has_purpose_or_item"),
+        CheckConstraint("legal_basis ~ '\\S'", name="has_legal_basis"),
+        CheckConstraint("to_at > from_at", name="interval"),
+        CheckConstraint("quota IS NULL", name="quota_not_yet_counted"),
+        CheckConstraint("(state = 'granted') = (grant_id IS NOT NULL)", name="granted_has_grant"),
+        CheckConstraint("state NOT IN ('provider_review', 'granted', 'refused') OR checked_by IS NOT NULL", name="is_checked"),
+        CheckConstraint("(state IN ('granted', 'refused')) = (answered_by IS NOT NULL)", name="is_answered"),
+        CheckConstraint("checked_by <> applicant", name="applicant_does_not_check"),
+        CheckConstraint("answered_by <> applicant", name="applicant_does_not_answer"),
+        CheckConstraint("answered_by <> checked_by", name="two_reviewers"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), index=True)
+    department: Mapped[str] = mapped_column(ForeignKey("registry.department.code"), index=True)
+    applicant: Mapped[str] = mapped_column(ForeignKey("registry.principal.id"))
+    system: Mapped[str | None] = mapped_column(ForeignKey("registry.system.code"))
+    reason: Mapped[str]
+    scope: Mapped[str | None]
+    purposes: Mapped[list[str]]
+    items: Mapped[list[str]]
+    fields: Mapped[list[str]]
+    row_filter: Mapped[str | None]
+    way: Mapped[str]
+    quota: Mapped[dict[str, Any] | None]
+    from_at: Mapped[datetime]
+    to_at: Mapped[datetime]
+    legal_basis: Mapped[str]
+    state: Mapped[str]
+    version: Mapped[int] = mapped_column(Integer())
+    assigned: Mapped[str] = mapped_column(ForeignKey("registry.department.code"), index=True)
+    checked_by: Mapped[str | None] = mapped_column(ForeignKey("registry.principal.id"))
+    answered_by: Mapped[str | None] = mapped_column(ForeignKey("registry.principal.id"))
+    grant_id: Mapped[str | None] = mapped_column(ForeignKey("registry.grant_.id"), unique=True)
+    made_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class ApplicationHistory(Base):
+    """What was done to an application; never changed. ``n`` is the application's version that it led to."""
+
+    __tablename__ = "application_history"
+    __table_args__ = (
+        CheckConstraint(f"event IN ({_texts(('apply', *ApplicationEvent))})", name="event_known"),
+        CheckConstraint(f"event NOT IN ({_texts(APPLICATION_REASONED)}) OR coalesce(why, '') ~ '\\S'", name="has_reason"),
+    )
+
+    application: Mapped[str] = mapped_column(ForeignKey("registry.application.id"), primary_key=True)
+    n: Mapped[int] = mapped_column(Integer(), primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    by: Mapped[str] = mapped_column(ForeignKey("registry.principal.id"))
+    event: Mapped[str]
+    from_state: Mapped[str | None]
+    to_state: Mapped[str]
+    why: Mapped[str | None]
+    detail: Mapped[dict[str, Any] | None]
 
 
 class ItemLicenceType(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -172,6 +172,7 @@ def resource_register(
     file: Annotated[Path, typer.Argument(help="The contract: ODCS 3.1 as YAML.")],
     code: Annotated[str | None, typer.Option(help="The catalogue's official code.")] = None,
     check: Annotated[bool, typer.Option(help="Compare the contract with its source first.")] = True,
+    as_draft: Annotated[bool, typer.Option("--draft", help="Not shared before it is submitted and published.")] = False,
     as_json: Json = False,
 ) -> None:
     """Register a resource by its contract, or a new version of the contract. The same again changes nothing.
@@ -186,11 +187,16 @@ def resource_register(
         if check:
             with _open(hub.registry.source(contract.source).url(), hub) as opened:
                 opened.check(contract)
-        made = hub.registry.register_resource(text, by=_by(), code=code, where=str(file))
+        made = hub.registry.register_resource(
+            text, by=_by(), code=code, where=str(file), state="draft" if as_draft else "published"
+        )
+        then = (
+            f"onedoor resource submit {made.name} --as PRINCIPAL" if made.state == "draft" else f"onedoor collect {made.name}"
+        )
         output.show(
             _resource_fields(made),
             as_json=as_json,
-            text=f"resource {made.name} registered, version {made.version}; then: onedoor collect {made.name}",
+            text=f"resource {made.name} registered ({made.state}), version {made.version}; then: {then}",
         )
 
 
@@ -256,7 +262,7 @@ def grant_add(
     start: Annotated[str | None, typer.Option("--from", help="When it begins; default: now.")] = None,
     purpose: Annotated[list[str] | None, typer.Option(help="What for, such as accept_case.")] = None,
     item: Annotated[list[str] | None, typer.Option(help="Code of a service item it may be used for.")] = None,
-    row_filter: Annotated[str | None, typer.Option("--filter", help='Rows it may have: {"field": ["value", …]}.')] = None,
+    row_filter: Annotated[str | None, typer.Option("--filter", help="Rows it may have: state = '01' and year >= 2020.")] = None,
     as_json: Json = False,
 ) -> None:
     """Give a receiver the right to fields of a resource. Needs a purpose or an item, and a legal basis.
@@ -275,10 +281,12 @@ def grant_add(
             by=_by(),
             purposes=purpose or (),
             items=item or (),
-            row_filter=_filter(row_filter),
+            row_filter=row_filter,
         )
         output.show(
-            made, as_json=as_json, text=f"grant {made.id} made: {made.receiver} may use {', '.join(made.fields)} of {resource}"
+            _grant_fields(made),
+            as_json=as_json,
+            text=f"grant {made.id} made: {made.receiver} may use {', '.join(made.fields)} of {resource}",
         )
 
 
@@ -297,7 +305,7 @@ def grant_list(
         rows = hub.registry.grants(resource=resource, receiver=None if to is None else _receiver(to, hub))
         rows = [g for g in rows if ended or (g.revoked_at is None and now < g.to_at)]
         output.show(
-            rows,
+            [_grant_fields(g) for g in rows],
             as_json=as_json,
             text=lambda: output.table(
                 ("grant", "resource", "receiver", "fields", "purposes, items", "until", "state"),
@@ -328,7 +336,7 @@ def grant_revoke(
     """
     with _hub() as hub:
         ended = hub.registry.revoke_grant(grant, by=_by(), why=why)
-        output.show(ended, as_json=as_json, text=f"grant {grant} revoked")
+        output.show(_grant_fields(ended), as_json=as_json, text=f"grant {grant} revoked")
 
 
 # Principals ----------------------------------------------------------------------------------------------------------
@@ -475,8 +483,6 @@ def _open(url: Secret[str], hub: Hub) -> Iterator[Source]:
 
 def _capabilities(url: Secret[str], hub: Hub) -> dict[str, Any]:
     """Return what a source can do with this account; asking connects."""
-    import dataclasses
-
     with _open(url, hub) as opened:
         return dataclasses.asdict(opened.capabilities)
 
@@ -550,18 +556,6 @@ def _instant(text: str, option: str) -> datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=CHINA)
 
 
-def _filter(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise typer.BadParameter('--filter must be a JSON object such as {"state": ["01"]}')
-    return value
-
-
 def _draft(shape: TableShape, source: SourceRecord, name: str | None) -> Draft:
     """Return the draft of a contract for a table that a connector described."""
     from schemas.draft import DraftColumn, DraftShape
@@ -616,10 +610,16 @@ def _resource_fields(made: RegisteredResource) -> dict[str, Any]:
         "source": made.source.name,
         "state": made.state,
         "version": made.version,
+        "row_version": made.row_version,
         "schedule": made.contract.schedule,
         "key": [f.name for f in made.contract.key],
         "personal": [f.name for f in made.contract.personal],
     }
+
+
+def _grant_fields(made: GrantRecord) -> dict[str, Any]:
+    shown = {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
+    return shown | {"row_filter": None if made.row_filter is None else made.row_filter.text}
 
 
 def _principal_fields(made: PrincipalRecord) -> dict[str, Any]:
@@ -639,7 +639,7 @@ def _resource_text(shown: dict[str, Any]) -> Any:
     from rich.console import Group
 
     head = "\n".join(
-        f"{name:<11}{', '.join(map(str, value)) if isinstance(value, list | tuple) else value if value is not None else '-'}"
+        f"{name:<12}{', '.join(map(str, value)) if isinstance(value, list | tuple) else value if value is not None else '-'}"
         for name, value in shown.items()
         if name not in ("fields", "versions")
     )

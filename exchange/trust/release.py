@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +19,7 @@ from schemas.canonical import text_column
 from schemas.contract import DataContract, Field
 from schemas.errors import DefectError, DeniedError
 from schemas.landed import lookup_column, lookup_fields
+from schemas.rowfilter import Filter, fits, holds
 from schemas.types import arrow_type
 
 _ENDED: Final = {
@@ -28,7 +29,9 @@ _ENDED: Final = {
 }
 
 _MOST_PLANS: Final = 256
-_plans: dict[tuple[int, tuple[str, ...]], _Plan] = {}  # a plan holds its contract, so that an id is not used again
+_plans: dict[
+    tuple[int, tuple[str, ...], Filter | None], _Plan
+] = {}  # a plan holds its contract, so that an id is not used again
 
 
 def release(
@@ -59,8 +62,8 @@ def release(
         raise DeniedError(f"the grant is not for {contract.name}", code="grant.resource", where=f"grant {grant.id}")
     if fields is not None and not set(fields) <= set(grant.fields):
         raise DeniedError("a field was asked for that the grant does not have", code="grant.fields", where=f"grant {grant.id}")
-    plan = _plan(contract, grant.fields if fields is None else tuple(fields))
-    positions = [i for i, row in enumerate(rows.rows) if _passes(row, grant, contract)]
+    plan = _plan(contract, grant.fields if fields is None else tuple(fields), grant.row_filter)
+    positions = _passing(rows.rows, plan)
     released = []
     for i, position in enumerate(positions):
         row = rows.rows[position]
@@ -78,7 +81,7 @@ def release(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a contract and a choice of its fields come to: the same for every row, so it is worked out once."""
+    """What a contract, a choice of its fields and a row filter come to: the same for every row, so worked out once."""
 
     contract: DataContract
     released: tuple[tuple[str, bool], ...]
@@ -88,10 +91,13 @@ class _Plan:
     """The fields that leave a keyed hash, and the column that holds it."""
     opener: RowOpener
     opens: bool
+    row_filter: Filter | None
+    decidable: bool
+    """The row filter fits the contract; one that does not lets nothing through."""
 
 
-def _plan(contract: DataContract, wanted: tuple[str, ...]) -> _Plan:
-    place = (id(contract), wanted)
+def _plan(contract: DataContract, wanted: tuple[str, ...], row_filter: Filter | None) -> _Plan:
+    place = (id(contract), wanted, row_filter)
     plan = _plans.get(place)
     if plan is None or plan.contract is not contract:
         released = tuple(f for f in contract.fields if f.name in wanted)
@@ -104,6 +110,8 @@ def _plan(contract: DataContract, wanted: tuple[str, ...]) -> _Plan:
             tuple((f, lookup_column(f)) for f in checked),
             RowOpener(contract, (*personal, *checked)),
             bool(personal),
+            row_filter,
+            row_filter is None or fits(row_filter, contract),
         )
         if len(_plans) >= _MOST_PLANS:
             _plans.clear()
@@ -111,24 +119,16 @@ def _plan(contract: DataContract, wanted: tuple[str, ...]) -> _Plan:
     return plan
 
 
-def _passes(row: Mapping[str, object], grant: Grant, contract: DataContract) -> bool:
-    if grant.row_filter is None:
-        return True
-    for name, allowed in grant.row_filter.items():
-        field = next((f for f in contract.clear if f.name == name), None)
-        if field is None or not isinstance(allowed, Collection) or isinstance(allowed, str):
-            return False  # a filter that cannot be kept lets nothing through
-        value = _column(row, field, contract)
-        if not any(type(value) is type(one) and value == one for one in allowed):  # True is not 1 here
-            return False
-    return True
-
-
-def _column(row: Mapping[str, object], field: Field, contract: DataContract) -> object:
+def _passing(rows: Sequence[Mapping[str, object]], plan: _Plan) -> list[int]:
+    """Return the positions of the rows that the row filter lets through."""
+    if plan.row_filter is None:
+        return list(range(len(rows)))
+    if not plan.decidable:
+        return []
     try:
-        return row[field.name]
-    except KeyError:
-        raise _not_read(contract, field.name) from None
+        return [i for i, row in enumerate(rows) if holds(plan.row_filter, row)]
+    except KeyError as error:
+        raise _not_read(plan.contract, str(error.args[0])) from None
 
 
 def _not_read(contract: DataContract, column: str) -> DefectError:

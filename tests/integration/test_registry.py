@@ -22,6 +22,7 @@ from schemas.clock import FakeClock
 from schemas.contract import DataContract
 from schemas.errors import DeniedError, OneDoorError, RejectedError, TransientError
 from schemas.odcs import read_contract
+from schemas.rowfilter import fits, holds, parse
 from schemas.secret import Secret
 from tests.contract_text import contract_text
 
@@ -369,14 +370,28 @@ def test_resources_registered_at_once_are_all_there_and_in_the_snapshot(staffed:
 
 
 def test_a_grant_is_read_back_as_made(staffed: Registry, clock: FakeClock) -> None:
-    made = grant(staffed, row_filter={"title": ["manager"]}, items=["11440200006123456X3440205001000"])
+    made = grant(staffed, row_filter="title  IN ('manager')", items=["11440200006123456X3440205001000"])
     assert made == staffed.grant(made.id)
     assert staffed.grants() == staffed.grants(resource="staff") == staffed.grants(receiver=MARKET) == [made]
     assert staffed.grants(receiver=Receiver(ReceiverKind.SYSTEM, "market")) == []
-    assert (made.fields, made.row_filter, made.version) == (("title", "id"), {"title": ["manager"]}, 1)
+    assert (made.fields, made.row_filter, made.version) == (("title", "id"), parse("title in ('manager')"), 1)
+    assert grant(staffed, row_filter=made.row_filter).row_filter == made.row_filter
     assert made.in_force(clock.now())
     assert not made.in_force(made.to_at)
     assert not made.in_force(made.from_at - timedelta(microseconds=1))
+
+
+def test_a_filter_that_the_database_holds_and_nobody_can_read_lets_nothing_through_and_stops_no_other_grant(
+    staffed: Registry, hub_db: str
+) -> None:
+    made, other = grant(staffed, row_filter="title = 'a'"), grant(staffed)
+    with psycopg.connect(hub_db) as connection:
+        connection.execute("UPDATE registry.grant_ SET row_filter = 'title = ' WHERE id = %s", (made.id,))
+    broken, sound = staffed.grants()
+    assert sound == other
+    assert broken.row_filter.text == "title = "
+    assert not fits(broken.row_filter, staffed.resource("staff").contract)
+    assert not holds(broken.row_filter, {"title": "a", "id": 1})
 
 
 def test_a_revoked_grant_is_not_in_force_and_says_who_and_why(staffed: Registry, clock: FakeClock) -> None:
@@ -398,7 +413,9 @@ def test_a_revoked_grant_is_not_in_force_and_says_who_and_why(staffed: Registry,
         ({"fields": ["salary"]}, "grant.unknown_field"),
         ({"receiver": Receiver(ReceiverKind.SYSTEM, "nothing")}, "system.unknown"),
         ({"receiver": Receiver(ReceiverKind.PRINCIPAL, "nothing")}, "principal.unknown"),
-        ({"row_filter": {"citizen_id": ["x"]}}, "grant.row_filter_sealed"),
+        ({"row_filter": "citizen_id = 'x'"}, "filter.sealed"),
+        ({"row_filter": "title = 'x"}, "filter.syntax"),
+        ({"row_filter": ""}, "filter.syntax"),
         ({"quota": {"per_day": 10}}, "grant.quota"),
         ({"legal_basis": " "}, "registry.empty"),
         ({"purposes": []}, "grant.no_purpose"),

@@ -236,9 +236,10 @@ def test_a_grant_is_made_listed_and_revoked(with_licences: Onedoor) -> None:
             "--purpose",
             "accept_case",
         ],
-        *("--basis", "国令809", "--until", "2099-01-01", "--filter", '{"state": ["01"]}', "--json"),
+        *("--basis", "国令809", "--until", "2099-01-01", "--filter", "state IN ('01', '02')", "--json"),
     )
     assert made.code == 0, made.err
+    assert made.json["row_filter"] == "state in ('01', '02')"
     assert made.json["to_at"] == "2098-12-31T16:00:00+00:00"
     assert made.json["made_by"].startswith("console:")
     assert with_licences("grant", "list", "--json").json == [made.json]
@@ -253,10 +254,25 @@ def test_a_refused_grant_leaves_with_one_and_a_wrong_option_with_two(with_licenc
     terms = ("--basis", "国令809", "--until", "2099-01-01", "--purpose", "accept_case")
     refused = with_licences("grant", "add", "licences", "--to", "department:market", "--field", "salary", *terms, "--json")
     assert (refused.code, refused.problem["code"]) == (1, "grant.unknown_field")
+    unread = with_licences(
+        *(
+            "grant",
+            "add",
+            "licences",
+            "--to",
+            "department:market",
+            "--field",
+            "no",
+            *terms,
+            "--filter",
+            "state = 01 or",
+            "--json",
+        )
+    )
+    assert (unread.code, unread.problem["code"], unread.problem["where"]) == (1, "filter.syntax", "column 14")
     for wrong in (
         ("--to", "somebody", "--field", "no", *terms),
         ("--to", "department:market", "--field", "no", *terms, "--until", "soon"),
-        ("--to", "department:market", "--field", "no", *terms, "--filter", "[1]"),
         ("--to", "department:market", *terms),
     ):
         assert with_licences("grant", "add", "licences", *wrong).code == 2
