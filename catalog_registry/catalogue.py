@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from catalog_registry.acting import check_version
@@ -106,6 +107,17 @@ class Catalogue(Resources):
                     changed_at=row.changed_at if entry is None else max(row.changed_at, entry.at),
                     entry=None if entry is None else _record(entry).entry,
                 )
+
+    def listed_between(self) -> tuple[datetime, datetime]:
+        """Return when the first of the resources that are shared was registered, and when one was last changed; now, where
+        there are none.
+        """
+        with self._database.read() as session:
+            query = select(func.min(Resource.created_at), func.max(Resource.changed_at)).where(Resource.state.in_(SHARED))
+            first, last = session.execute(query).one()
+            entered = session.scalars(select(func.max(EntryRow.at))).one()
+            now = self._clock.now()
+            return first or now, max(last or now, entered or last or now)
 
     def _code(self, change: Change, row: Resource, entry: CatalogueEntry, by: str) -> str:
         """Return the resource's code; give it one where it has none."""
