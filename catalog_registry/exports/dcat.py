@@ -1,5 +1,5 @@
 """The catalogue as DCAT-AP 3.0.1: mandatory and recommended properties, as far as the hub knows them. It makes no fact up: what
-a resource covers in time, and whom one writes to, is in no registry, so it is not here.
+a resource covers in time is in no registry, so it is not here.
 """
 
 from __future__ import annotations

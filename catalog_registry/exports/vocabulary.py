@@ -73,6 +73,7 @@ CSV: Final = f"{AUTHORITY}/file-type/CSV"
 CSV_MEDIA: Final = "http://www.iana.org/assignments/media-types/text/csv"
 AVAILABLE: Final = f"{AUTHORITY}/planned-availability/AVAILABLE"
 DATA_THEMES: Final = f"{AUTHORITY}/data-theme"
+_PUBLISHERS: Final = "http://purl.org/adms/publishertype/1.0"
 LOCAL_AUTHORITY: Final = "http://purl.org/adms/publishertype/LocalAuthority"
 OTHER_TERMS: Final = "http://purl.org/adms/licencetype/OtherRestrictiveClauses"
 OPENAPI: Final = "https://spec.openapis.org/oas/v3.1.0"
@@ -113,7 +114,8 @@ def concepts() -> Iterator[Node]:
         (AVAILABLE, "available", "可用", None),
     ):
         yield _concept(iri, iri.rpartition("/")[0], en(name), zh(word), type_=type_)
-    yield _concept(LOCAL_AUTHORITY, "http://purl.org/adms/publishertype/1.0", en("Local Authority"), zh("地方政府"))
+    yield Node(_PUBLISHERS, ("skos:ConceptScheme",), (("dct:title", (en("Publisher type"), zh("发布者类型"))),))
+    yield _concept(LOCAL_AUTHORITY, _PUBLISHERS, en("Local Authority"), zh("地方政府"))
     yield _concept(OTHER_TERMS, "http://purl.org/adms/licencetype/1.0", en("Other restrictive clauses"), zh("其他限制条款"))
     yield Node(CSV_MEDIA, ("dct:MediaType",), (("dct:title", (Literal("text/csv"),)),))
     yield Node(OPENAPI, ("dct:Standard",), (("dct:title", (en("OpenAPI 3.1"),)),))
