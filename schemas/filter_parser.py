@@ -65,7 +65,7 @@ def read(text: str) -> Node:
         RejectedError: the text is not of the language (``filter.syntax``), or says too much (``filter.too_large``).
     """
     if len(text) > MOST_CHARACTERS:
-        raise _too_large(f"a row filter of {len(text)} characters; at most {MOST_CHARACTERS} are read")
+        raise _too_large(f"{len(text)} characters; at most {MOST_CHARACTERS} are read")
     parser = _Parser(text)
     made = parser.any_of(0)
     if parser.here.kind != "end":
@@ -99,7 +99,7 @@ class _Parser:
 
     def _one(self, depth: int) -> Node:
         if depth > MOST_DEPTH:
-            raise _too_large(f"a row filter goes deeper than {MOST_DEPTH} levels of parentheses and not", self.here.at)
+            raise _too_large(f"more than {MOST_DEPTH} levels of parentheses and not", self.here.at)
         if self._took("not"):
             return Not(self._one(depth + 1))
         if self._took("("):
@@ -180,7 +180,7 @@ class _Parser:
     def _count(self) -> None:
         self._terms += 1
         if self._terms > MOST_TERMS:
-            raise _too_large(f"a row filter has more than {MOST_TERMS} terms", self.here.at)
+            raise _too_large(f"more than {MOST_TERMS} terms", self.here.at)
 
     def _took(self, what: str) -> bool:
         """Say whether the next token is this word or sign, and go past it."""
@@ -265,10 +265,17 @@ def _unread(character: str, at: int) -> RejectedError:
     return _wrong("a character that the language does not have", at, "a text stands in single quotes")
 
 
-def _wrong(message: str, at: int, remedy: str | None = None) -> RejectedError:
-    return RejectedError(message, code="filter.syntax", where=f"column {at}", remedy=remedy, fault=Fault.CLIENT)
+def _wrong(what: str, at: int, remedy: str | None = None) -> RejectedError:
+    return RejectedError(
+        f"the row filter: {what}", code="filter.syntax", where=f"column {at}", remedy=remedy, fault=Fault.CLIENT
+    )
 
 
-def _too_large(message: str, at: int | None = None) -> RejectedError:
-    where = None if at is None else f"column {at}"
-    return RejectedError(message, code="filter.too_large", where=where, remedy="choose by fewer terms", fault=Fault.CLIENT)
+def _too_large(what: str, at: int | None = None) -> RejectedError:
+    return RejectedError(
+        f"the row filter has {what}",
+        code="filter.too_large",
+        where=None if at is None else f"column {at}",
+        remedy="choose by fewer terms",
+        fault=Fault.CLIENT,
+    )

@@ -119,7 +119,7 @@ def fits(filter: Filter, contract: DataContract) -> bool:
 
 def _problem(filter: Filter, contract: DataContract, allowed: Collection[str] | None) -> RejectedError | None:
     if isinstance(filter.root, Unreadable):
-        return _refused("the row filter cannot be read", "filter.syntax", remedy="write it anew")
+        return RejectedError("the row filter cannot be read", code="filter.syntax", remedy="write it anew", fault=Fault.CLIENT)
     here = {f.name: f for f in contract.fields}
     usable = [f.name for f in contract.clear if allowed is None or f.name in allowed]
     for term in terms(filter.root):
@@ -128,13 +128,22 @@ def _problem(filter: Filter, contract: DataContract, allowed: Collection[str] | 
         if field is None:
             close = get_close_matches(name, usable, n=3)
             near = f"; near it: {', '.join(close)}" if close else ""
-            return _refused(f"{contract.name} has no field {name!r}{near}", "filter.unknown_field", where)
+            return RejectedError(
+                f"{contract.name} has no field {name!r}{near}", code="filter.unknown_field", where=where, fault=Fault.CLIENT
+            )
         if field.personal:
-            return _refused(f"field {name} is sealed, so rows cannot be chosen by it", "filter.sealed", where)
+            return RejectedError(
+                f"field {name} is sealed, so rows cannot be chosen by it", code="filter.sealed", where=where, fault=Fault.CLIENT
+            )
         if name not in usable:
-            return _refused(f"field {name} is not granted, so rows cannot be chosen by it", "filter.not_allowed", where)
+            return RejectedError(
+                f"field {name} is not granted, so rows cannot be chosen by it",
+                code="filter.not_allowed",
+                where=where,
+                fault=Fault.CLIENT,
+            )
         if (wrong := _misfit(term, field)) is not None:
-            return _refused(wrong, "filter.type", where)
+            return RejectedError(f"field {name} {wrong}", code="filter.type", where=where, fault=Fault.CLIENT)
     return None
 
 
@@ -144,16 +153,15 @@ def _misfit(term: Term, field: Field) -> str | None:
     if isinstance(term, IsNull):
         return None
     if kind not in _EXPECTED:
-        return f"field {field.name} is of type {kind}, which is only tested with is null and is not null"
+        return f"is of type {kind}, which is only tested with is null and is not null"
     if isinstance(term, Comparison) and kind is LogicalType.BOOLEAN and term.operator not in ("=", "!="):
-        return f"field {field.name} is true or false and has no order: = and != were expected"
+        return "is true or false and has no order: = and != were expected"
     for value in (term.value,) if isinstance(term, Comparison) else term.values:
         if not _can_hold(field, value):
-            shape = " of at most {} digits, {} of them after the point".format(*decimal_shape(field))
-            return (
-                f"field {field.name} is of type {kind} and cannot hold this value: expected {_EXPECTED[kind]}"
-                f"{shape if kind is LogicalType.NUMBER else ''}"
-            )
+            shape = ""
+            if kind is LogicalType.NUMBER:
+                shape = " of at most {} digits, {} of them after the point".format(*decimal_shape(field))
+            return f"is of type {kind} and cannot hold this value: expected {_EXPECTED[kind]}{shape}"
     return None
 
 
@@ -187,10 +195,6 @@ def _can_hold(field: Field, value: Value) -> bool:
         return exponent == 0 and -(2**63) <= value < 2**63
     precision, scale = decimal_shape(field)
     return -exponent <= scale and digits + exponent <= precision - scale
-
-
-def _refused(message: str, code: str, where: str | None = None, remedy: str | None = None) -> RejectedError:
-    return RejectedError(message, code=code, where=where, remedy=remedy, fault=Fault.CLIENT)
 
 
 # One row ----------------------------------------------------------------------------------------------------------------
