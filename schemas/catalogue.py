@@ -217,8 +217,8 @@ def is_code(text: str) -> bool:
     return bool(_CODE.fullmatch(text) or _OLD_CODE.fullmatch(text))
 
 
-REAL_TIME_LAG: Final = timedelta(minutes=15)
-"""How old 实时 may be: the shortest schedule of a collection."""
+REAL_TIME_LAG: Final = timedelta(minutes=30)
+"""How old 实时 may be: two turns of the shortest schedule of a collection, for the next one may be under way."""
 
 _DAYS: Final[Mapping[UpdateCycle, int]] = MappingProxyType({UpdateCycle.DAILY: 1, UpdateCycle.WEEKLY: 7})
 _MONTHS: Final[Mapping[UpdateCycle, int]] = MappingProxyType(

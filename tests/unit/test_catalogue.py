@@ -302,7 +302,7 @@ def at(text: str) -> datetime:
         (UpdateCycle.QUARTERLY, "2026-11-30T00:00", "2027-02-28T23:59"),
         (UpdateCycle.HALF_YEARLY, "2027-08-31T00:00", "2028-02-29T23:59"),
         (UpdateCycle.YEARLY, "2028-02-29T00:00", "2029-02-28T23:59"),
-        (UpdateCycle.REAL_TIME, "2026-11-02T08:00", "2026-11-02T08:15"),
+        (UpdateCycle.REAL_TIME, "2026-11-02T08:00", "2026-11-02T08:30"),
     ],
 )
 def test_a_resource_is_fresh_until_its_declared_cycle_is_over(cycle: UpdateCycle, as_of: str, last_fresh: str) -> None:
