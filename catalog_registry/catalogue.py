@@ -18,7 +18,7 @@ from catalog_registry.store.change import Change
 from catalog_registry.store.history import resource_step
 from catalog_registry.store.rows import department_record, known
 from catalog_registry.store.tables import CatalogueEntry as EntryRow
-from catalog_registry.store.tables import CodeSequence, Department, Resource
+from catalog_registry.store.tables import CodeSequence, ContractVersion, Department, Resource
 from schemas.catalogue import CatalogueEntry, is_code, official_code, read_code
 from schemas.catalogue_form import entry_document, read_entry
 from schemas.resource import ResourceName
@@ -107,6 +107,25 @@ class Catalogue(Resources):
                     changed_at=row.changed_at if entry is None else max(row.changed_at, entry.at),
                     entry=None if entry is None else _record(entry).entry,
                 )
+
+    def contract_texts(self, names: Collection[str] = ()) -> Iterator[str]:
+        """Yield the contracts in force of the resources that are shared, each as it was registered, by the resource's name.
+
+        Raises:
+            RejectedError: as ``listed``.
+        """
+        with self._database.read() as session:
+            _check_listed(session, names)
+            query = (
+                select(ContractVersion.odcs)
+                .join(Resource, (Resource.name == ContractVersion.resource) & (Resource.version == ContractVersion.version))
+                .where(Resource.state.in_(SHARED))
+                .order_by(Resource.name)
+                .execution_options(yield_per=_PAGE_ROWS)
+            )
+            if names:
+                query = query.where(Resource.name.in_(names))
+            yield from session.scalars(query)
 
     def listed_between(self) -> tuple[datetime, datetime]:
         """Return when the first of the resources that are shared was registered, and when one was last changed; now, where

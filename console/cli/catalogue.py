@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from catalog_registry.records import EntryRecord, ListedResource
     from exchange.bootstrap import Hub
     from schemas.catalogue import CatalogueEntry
+
+T = TypeVar("T")
 
 _MAX_ENTRY_BYTES = 4 << 20
 
@@ -118,14 +120,13 @@ def _chunks(
     from catalog_registry.exports.odcs import odcs_stream
     from catalog_registry.exports.turtle import turtle
 
-    def counted(resources: Iterable[ListedResource]) -> Iterator[ListedResource]:
+    def counted(resources: Iterable[T]) -> Iterator[T]:
         for resource in resources:
             count[0] += 1
             yield resource
 
     if form is Format.ODCS:
-        resources = counted(hub.registry.listed(names))
-        yield from odcs_stream(hub.registry.resource(one.name).odcs for one in resources)
+        yield from odcs_stream(counted(hub.registry.contract_texts(names)))
     elif form is Format.NATIONAL:
         yield from national_json(one.entry for one in counted(_entered(hub, names)) if one.entry is not None)
     else:

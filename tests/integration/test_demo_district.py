@@ -11,8 +11,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import rdflib
 from psycopg import sql
 
+from catalog_registry.exports.dcat import About, dcat
+from catalog_registry.exports.turtle import turtle
 from catalog_registry.registry import Registry
 from connectors.api import BoundKind
 from connectors.registry import open_source
@@ -27,6 +30,7 @@ from schemas.canonical import text_column
 from schemas.clock import FakeClock
 from schemas.conform import conform
 from schemas.odcs import read_contract
+from tests.dcat_shapes import violations
 
 LICENCES = 1_000
 
@@ -228,6 +232,15 @@ def test_the_districts_resources_are_in_the_official_catalogue_and_what_people_s
     here = registry.entry("items")
     assert here is not None
     assert (here.version, here.entry.abstract) == (2, "改过的摘要")
+
+
+def test_the_districts_catalogue_has_no_violation_of_dcat_ap(district: District, registry: Registry, clock: FakeClock) -> None:
+    register(registry, district, clock)
+    centre = next(department for department in registry.departments() if department.code == "centre")
+    about = About("https://share.example", "440205", centre, *registry.listed_between())
+    graph = rdflib.Graph().parse(data="".join(turtle(dcat(about, registry.listed()))), format="turtle")
+    assert len(set(graph.subjects(rdflib.RDF.type, rdflib.DCAT.Dataset))) == len(RESOURCES)
+    assert violations(graph) == []
 
 
 def test_the_intake_platform_may_look_up_licences_for_the_items_that_accept_one(
