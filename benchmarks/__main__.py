@@ -20,7 +20,18 @@ from benchmarks.page import render
 HERE = Path(__file__).parent
 WORK = HERE / ".work"
 RESULTS = HERE / "results"
-LINES = ("full_load", "full_load_kafka", "later_load", "sealed_load", "stages", "memory", "ledger", "lookup", "dags")
+LINES = (
+    "full_load",
+    "full_load_kafka",
+    "later_load",
+    "sealed_load",
+    "stages",
+    "memory",
+    "ledger",
+    "lookup",
+    "authorise",
+    "dags",
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import output
+from console.cli.hub import local as _local
+from console.cli.hub import opened as _hub
 from console.cli.output import Json
-from console.cli.registry import _hub, _instant, _local
+from console.cli.registry import _instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

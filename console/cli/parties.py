@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from console.cli import output
+from console.cli.hub import opened as _hub
 from console.cli.output import Json
-from console.cli.registry import _hub
 
 
 def register(app: typer.Typer) -> None:

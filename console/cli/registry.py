@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import output
+from console.cli.hub import contract_text as _read
+from console.cli.hub import local as _local
+from console.cli.hub import opened as _hub
 from console.cli.output import Json
 from schemas.clock import CHINA
 from schemas.errors import Fault, RejectedError
@@ -27,16 +30,16 @@ if TYPE_CHECKING:
 CENTRE = ("centre", "信息中心")
 """The department that a source is of where none is named: the information centre."""
 
-_MAX_CONTRACT_BYTES = 4 << 20
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    from console.cli.questions import grant_explain, resource_diff  # they stand in these groups
+
     app.command("draft")(draft)
     for name, title, commands in (
         ("source", "Where rows are read: departments' databases.", (source_add, source_list, source_show, source_remove)),
-        ("resource", "Shared resources and their contracts.", (resource_register, resource_list, resource_show)),
-        ("grant", "Who may use what. Without a grant there is no data.", (grant_add, grant_list, grant_revoke)),
+        ("resource", "Shared resources and their contracts.", (resource_register, resource_diff, resource_list, resource_show)),
+        ("grant", "Who may use what. Without a grant there is no data.", (grant_add, grant_list, grant_explain, grant_revoke)),
         ("principal", "Who acts: persons, and machines with credentials.", (principal_add, principal_list, principal_revoke)),
         ("material", "Which licence types stand in for the materials of an item.", (material_set, material_list)),
     ):
@@ -459,18 +462,6 @@ def material_list(
 
 
 @contextmanager
-def _hub() -> Iterator[Hub]:
-    from exchange.bootstrap import open_hub
-    from exchange.settings import load_settings
-
-    hub = open_hub(load_settings())
-    try:
-        yield hub
-    finally:
-        hub.close()
-
-
-@contextmanager
 def _open(url: Secret[str], hub: Hub) -> Iterator[Source]:
     from connectors.registry import open_source
 
@@ -518,24 +509,6 @@ def _by() -> str:
     return f"console:{getpass.getuser()}"
 
 
-def _read(file: Path) -> str:
-    try:
-        if file.stat().st_size > _MAX_CONTRACT_BYTES:
-            raise RejectedError(
-                "the file is above 4 MiB, which no contract is", code="contract.size", where=str(file), fault=Fault.CLIENT
-            )
-        return file.read_text("utf-8")
-    except OSError as error:
-        raise RejectedError(
-            f"the file cannot be read: {(error.strerror or 'unknown').lower()}",
-            code="contract.file",
-            where=str(file),
-            fault=Fault.CLIENT,
-        ) from error
-    except UnicodeDecodeError as error:
-        raise RejectedError("the file is not UTF-8", code="contract.encoding", where=str(file), fault=Fault.CLIENT) from error
-
-
 def _receiver(text: str, hub: Hub) -> Receiver:
     from catalog_registry.records import Receiver, ReceiverKind
 
@@ -576,11 +549,6 @@ def _draft(shape: TableShape, source: SourceRecord, name: str | None) -> Draft:
             comment=shape.comment,
         )
     )
-
-
-def _local(at: datetime) -> str:
-    """Return an instant as people here read it."""
-    return f"{at.astimezone(CHINA):%Y-%m-%d %H:%M}"
 
 
 def _state(grant: GrantRecord, now: datetime) -> str:

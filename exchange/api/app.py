@@ -1,4 +1,4 @@
-"""The HTTP API: tokens, the licence look-up, health, metrics, and their reference as OpenAPI 3.1 with its page."""
+"""The HTTP API: tokens, the look-up, why or why not, health, metrics, and their reference as OpenAPI 3.1 with its page."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_route
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
+    explain_route(app, services, _problems)
     _health_routes(app, services)
     _metrics_route(app, services)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
@@ -289,8 +291,8 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, the look-up's types made from those that decode and encode it."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    (request, answer), components = msgspec.json.schema_components(
-        [LookupRequest, LookupAnswer], ref_template="#/components/schemas/{name}"
+    (request, answer, *_), components = msgspec.json.schema_components(
+        [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer], ref_template="#/components/schemas/{name}"
     )
     document.setdefault("components", {}).setdefault("schemas", {}).update(components | {"Problem": _PROBLEM})
     document["components"]["securitySchemes"] = {

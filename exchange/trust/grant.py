@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -34,6 +34,11 @@ __all__ = [
     "explain",
     "ground",
 ]
+
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+_Place = tuple[ReceiverKind, str, str]
+"""Kind and code of a receiver, and a resource."""
 
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
@@ -91,7 +96,7 @@ class Explanation:
 class GrantIndex:
     """Grants by receiver and resource, as of one version of the registry. Never changes; a change makes a new one."""
 
-    __slots__ = ("_by_receiver", "_resources", "version")
+    __slots__ = ("_by_receiver", "_ready", "_resources", "version")
 
     def __init__(self, grants: Iterable[Grant], resources: Iterable[str], version: int = 0) -> None:
         """Build the index.
@@ -101,10 +106,11 @@ class GrantIndex:
             resources: names of the resources that are published; others are refused whatever the grants say.
             version: the registry's version that both were read at.
         """
-        found: dict[tuple[ReceiverKind, str, str], list[Grant]] = defaultdict(list)
+        found: dict[_Place, list[Grant]] = defaultdict(list)
         for grant in grants:
             found[grant.receiver.kind, grant.receiver.code, grant.resource].append(grant)
         self._by_receiver = {k: tuple(sorted(v, key=lambda g: (-len(g.fields), g.id))) for k, v in found.items()}
+        self._ready: dict[_Place, _Ready] = {}
         self._resources = frozenset(resources)
         self.version = version
 
@@ -114,10 +120,112 @@ class GrantIndex:
 
     def grants_for(self, principal: Principal, resource: str) -> Sequence[Grant]:
         """Return the grants of a principal itself, of its system, of its department; widest first in each."""
-        by = self._by_receiver
-        own = by.get((ReceiverKind.PRINCIPAL, principal.id, resource), ())
-        system = by.get((ReceiverKind.SYSTEM, principal.system, resource), ()) if principal.system is not None else ()
-        return own + system + by.get((ReceiverKind.DEPARTMENT, principal.department, resource), ())
+        return tuple(grant for ready in self.ready_for(principal, resource) for grant in ready.grants)
+
+    def ready_for(self, principal: Principal, resource: str) -> list[_Ready]:
+        """Return the same grants, ready to be decided on: the principal's own, its system's, its department's."""
+        places: list[_Place] = [(ReceiverKind.PRINCIPAL, principal.id, resource)]
+        if principal.system is not None:
+            places.append((ReceiverKind.SYSTEM, principal.system, resource))
+        places.append((ReceiverKind.DEPARTMENT, principal.department, resource))
+        return [ready for place in places if (ready := self._ready.get(place) or self._made(place)) is not None]
+
+    def _made(self, place: _Place) -> _Ready | None:
+        """Make grants ready at the first ask: most are never asked for."""
+        grants = self._by_receiver.get(place)
+        if grants is None:
+            return None
+        ready = self._ready[place] = _Ready(grants)
+        return ready
+
+
+class _Span(msgspec.Struct, frozen=True):
+    """Which grants are in force in [``since``, ``until``), where none begins or ends, and why the others are not."""
+
+    since: datetime
+    until: datetime
+    in_force: int
+    ended: tuple[tuple[Reason, int], ...]
+
+
+class _Ready:
+    """The grants of one receiver for one resource, ready to be decided on, however many they are.
+
+    A set of them is a whole number with a bit for each, the first grant's the lowest. What a grant must fulfil is kept as the
+    set of those that do, so that a decision is a few ``&``. It says what ``_against`` says of each grant by itself.
+    """
+
+    __slots__ = ("_all", "_any_item", "_any_purpose", "_fields", "_items", "_purposes", "_some_field", "_span", "grants")
+
+    def __init__(self, grants: tuple[Grant, ...]) -> None:
+        self.grants = grants
+        self._all = (1 << len(grants)) - 1
+        self._any_purpose = _set_of(not g.purposes and bool(g.items) for g in grants)
+        self._any_item = _set_of(not g.items for g in grants)
+        self._some_field = _set_of(bool(g.fields) for g in grants)
+        self._purposes = _sets_by((g.purposes for g in grants), self._any_purpose)
+        self._items = _sets_by((g.items for g in grants), self._any_item)
+        self._fields = _sets_by((g.fields for g in grants), 0)
+        self._span: _Span | None = None
+
+    def allowing(self, ask: Ask, now: datetime) -> Grant | None:
+        """Return the first grant that allows an ask."""
+        purpose, item, fields = self._fulfilling(ask)
+        found = purpose & item & fields & self._span_at(now).in_force
+        return self.grants[(found & -found).bit_length() - 1] if found else None
+
+    def against(self, ask: Ask, now: datetime) -> Iterable[Reason]:
+        """Return every reason against an ask that no grant allows, each once, as they are met from grant to grant."""
+        purpose, item, fields = self._fulfilling(ask)
+        found = [
+            *self._span_at(now).ended,
+            (Reason.PURPOSE, self._all & ~purpose),
+            (Reason.ITEM, self._all & ~item),
+            (Reason.FIELDS, self._all & ~fields),
+        ]
+        met = [(grants & -grants, reason) for reason, grants in found if grants]
+        return [reason for _, reason in sorted(met, key=lambda one: one[0])]
+
+    def _fulfilling(self, ask: Ask) -> tuple[int, int, int]:
+        """Return the grants for the ask's purpose, for its item, and with its fields."""
+        purpose = self._purposes.get(ask.purpose, self._any_purpose)
+        item = self._any_item if ask.item is None else self._items.get(ask.item, self._any_item)
+        if ask.fields is None:
+            return purpose, item, self._some_field
+        fields = self._all if ask.fields else 0
+        for name in ask.fields:
+            fields &= self._fields.get(name, 0)
+        return purpose, item, fields
+
+    def _span_at(self, now: datetime) -> _Span:
+        span = self._span
+        if span is None or not span.since <= now < span.until:
+            span = self._span = self._made_span(now)
+        return span
+
+    def _made_span(self, now: datetime) -> _Span:
+        ends = [ended(grant, now) for grant in self.grants]
+        instants = [at for g in self.grants for at in (g.from_at, g.to_at, g.revoked_at) if at is not None]
+        return _Span(
+            max((at for at in instants if at <= now), default=_FIRST),
+            min((at for at in instants if at > now), default=_LAST),
+            _set_of(end is None for end in ends),
+            tuple((reason, _set_of(end is reason for end in ends)) for reason in dict.fromkeys(ends) if reason is not None),
+        )
+
+
+def _set_of(members: Iterable[bool]) -> int:
+    """Return the set of those that are members."""
+    return sum(1 << i for i, member in enumerate(members) if member)
+
+
+def _sets_by(words: Iterable[Sequence[str]], always: int) -> dict[str, int]:
+    """Return, for each word, the set of those that have it, and those of ``always``."""
+    sets: dict[str, int] = defaultdict(int)
+    for i, these in enumerate(words):
+        for word in these:
+            sets[word] |= 1 << i
+    return {word: found | always for word, found in sets.items()}
 
 
 def authorise(ask: Ask, *, grants: GrantIndex, now: datetime) -> Allowed | Refused:
@@ -125,12 +233,11 @@ def authorise(ask: Ask, *, grants: GrantIndex, now: datetime) -> Allowed | Refus
     general = _general(ask, grants, now)
     if general:
         return Refused(general)
-    reasons: dict[Reason, None] = {}
-    for grant in grants.grants_for(ask.principal, ask.resource):
-        against = _against(grant, ask, now)
-        if not against:
+    candidates = grants.ready_for(ask.principal, ask.resource)
+    for ready in candidates:
+        if (grant := ready.allowing(ask, now)) is not None:
             return Allowed(grant, grant.fields if ask.fields is None else ask.fields)
-        reasons.update(dict.fromkeys(against))
+    reasons = dict.fromkeys(reason for ready in candidates for reason in ready.against(ask, now))
     return Refused(tuple(reasons) or (Reason.NO_GRANT,))
 
 

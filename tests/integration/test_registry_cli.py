@@ -304,6 +304,83 @@ def test_the_materials_of_an_item_are_set_and_listed(with_shop: Onedoor) -> None
     assert with_shop("material", "list", "--json").json == []
 
 
+# What a new contract would break, and why something is allowed or is not
+
+
+def granted(onedoor: Onedoor, *fields: str, until: str = "2099-01-01") -> str:
+    terms = ("--to", "department:market", "--purpose", "accept_case", "--basis", "国令809", "--until", until)
+    made = onedoor("grant", "add", "licences", *(w for f in fields for w in ("--field", f)), *terms, "--json")
+    assert made.code == 0, made.err
+    return str(made.json["id"])
+
+
+def changed(file: Path, *changes: tuple[str, str]) -> str:
+    """Write another version of the contract beside it, and return its name."""
+    text = file.read_text("utf-8")
+    for right, other in changes:
+        assert text.count(right) == 1, right
+        text = text.replace(right, other)
+    (file.parent / "next.yaml").write_text(text, "utf-8")
+    return "next.yaml"
+
+
+def test_a_new_contract_is_compared_with_the_one_in_force_and_those_affected_are_named(
+    with_licences: Onedoor, tmp_path: Path
+) -> None:
+    file = tmp_path / "licences.odcs.yaml"
+    text = file.read_text("utf-8")
+    state = text[text.index("- name: state") :].partition("- name: fee")[0]
+    wide, other = granted(with_licences, "no", "state", "fee"), granted(with_licences, "no", "issued")
+    said = with_licences("resource", "diff", "licences.odcs.yaml", "--json")
+    assert (said.code, said.json["verdict"], said.json["changes"]) == (0, "compatible", [])
+    assert "nothing changes" in with_licences("resource", "diff", "licences.odcs.yaml").out
+
+    optional = changed(file, ("version: 0.1.0", "version: 0.2.0"), (state, state.replace("required: true", "required: false")))
+    said = with_licences("resource", "diff", optional, "--json")
+    assert (said.code, said.err) == (1, "")
+    assert (said.json["verdict"], said.json["least_version"], said.json["version_suffices"]) == ("breaking", "1.0.0", False)
+    (change,) = said.json["changes"]
+    assert (change["kind"], change["field"], change["breaking"]) == ("became_optional", "state", True)
+    assert change["title_zh"] == "改为可空"
+    assert [(a["grant"], a["receiver"], a["fields"]) for a in said.json["affected"]] == [(wide, "department:market", ["state"])]
+    shown = with_licences("resource", "diff", optional)
+    assert shown.code == 1
+    for words in ("breaking", "1.0.0", "became optional 改为可空", wide, "2099-01-01"):
+        assert words in shown.out
+    assert other not in shown.out
+    assert with_licences("resource", "show", "licences", "--json").json["version"] == "0.1.0"
+
+
+def test_a_comparison_of_what_cannot_be_compared_is_told(with_licences: Onedoor, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(contract_text(), "utf-8")
+    for file, code in (("other.yaml", "resource.unknown"), ("nothing.yaml", "contract.file")):
+        said = with_licences("resource", "diff", file, "--json")
+        assert (said.code, said.problem["code"]) == (1, code)
+
+
+def test_a_person_asks_why_something_is_not_allowed(with_licences: Onedoor) -> None:
+    made = with_licences("principal", "add", "intake", "--department", "market", "--json")
+    assert made.code == 0, made.err
+    ask = ("grant", "explain", "--principal", "intake", "--resource", "licences", "--purpose")
+    nothing = with_licences(*ask, "accept_case", "--json")
+    assert (nothing.code, nothing.json["allowed"]) == (0, False)
+    assert [a["code"] for a in nothing.json["against"]] == ["no_grant"]
+    good, ended = granted(with_licences, "no", "state"), granted(with_licences, "no")
+    with_licences("grant", "revoke", ended, "--why", "abolished")
+    allowed = with_licences(*ask, "accept_case", "--field", "state", "--json").json
+    assert (allowed["allowed"], allowed["grant"], allowed["fields"]) == (True, good, ["state"])
+    assert {one["grant"]: [a["code"] for a in one["against"]] for one in allowed["grants"]} == {
+        good: [],
+        ended: ["revoked", "fields"],
+    }
+    refused = with_licences(*ask, "marketing", "--item", "i1")
+    assert refused.code == 0
+    for words in ("intake may not use licences", "purpose: the grant is not for this purpose 授权不含该用途", ended, "revoked"):
+        assert words in refused.out
+    unknown = with_licences("grant", "explain", "--principal", "nobody", "--resource", "licences", "--purpose", "x", "--json")
+    assert (unknown.code, unknown.problem["code"]) == (1, "principal.unknown")
+
+
 def test_without_a_hub_each_command_says_what_to_do(onedoor: Onedoor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ONEDOOR_DATABASE_URL")
     for command in (("source", "list"), ("resource", "list"), ("grant", "list"), ("principal", "list"), ("material", "list")):

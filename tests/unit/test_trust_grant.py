@@ -177,6 +177,43 @@ def test_deny_by_default(grants: list[Grant], ask: Ask) -> None:
     assert set(answer.fields) <= set(by.fields)
 
 
+GENERAL = {Reason.PRINCIPAL_REVOKED, Reason.RESOURCE, Reason.NO_PURPOSE}
+"""What is against an ask whatever the grants say."""
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(grants_given, max_size=12), st.lists(st.tuples(asks_given, times), min_size=1, max_size=4))
+def test_many_grants_are_decided_on_at_once_as_each_would_be_by_itself(
+    grants: list[Grant], asks: list[tuple[Ask, datetime]]
+) -> None:
+    given_index = GrantIndex([replace(one, id=f"{one.id}{i}") for i, one in enumerate(grants)], ["licences", "cases"])
+    for ask, now in asks:  # of one index, as its clock goes forth and back
+        answer = authorise(ask, grants=given_index, now=now)
+        told = explain(ask, grants=given_index, now=now)
+        allowing = next((one.grant for one in told if not one.reasons), None)
+        if isinstance(answer, Allowed):
+            assert answer.grant.id == allowing
+            assert answer.fields == (answer.grant.fields if ask.fields is None else ask.fields)
+        else:
+            assert allowing is None
+            reasons = tuple(dict.fromkeys(reason for one in told for reason in one.reasons))
+            assert not told or answer.reasons == (reasons[:1] if reasons[0] in GENERAL else reasons)
+
+
+@pytest.mark.parametrize("many", [1, 1000])
+def test_the_widest_of_many_grants_is_taken_and_a_refusal_names_each_reason_once(many: int) -> None:
+    ended = [grant(id=f"e{i:04}", to_at=NOW) for i in range(many)]
+    other = [grant(id=f"o{i:04}", purposes=("audit",), items=(f"i{i}",), fields=("id",)) for i in range(many)]
+    grants = index(*ended, *other, grant(id="narrow", fields=("id",)), grant(id="wide", fields=("id", "holder_name", "kind")))
+    answer = authorise(ASK, grants=grants, now=NOW)
+    assert isinstance(answer, Allowed)
+    assert answer.grant.id == "wide"
+    refused = authorise(structs.replace(ASK, fields=("id", "salary")), grants=index(*ended, *other), now=NOW)
+    assert refused == Refused((Reason.EXPIRED, Reason.FIELDS, Reason.PURPOSE, Reason.ITEM))
+    assert isinstance(authorise(ASK, grants=grants, now=NOW + DAY), Refused)
+    assert isinstance(authorise(ASK, grants=grants, now=NOW - timedelta(hours=1)), Allowed)
+
+
 # The ground of a look-up ------------------------------------------------------------------------------------------------
 
 

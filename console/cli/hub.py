@@ -1,0 +1,58 @@
+"""What commands that ask the hub share: the hub of the data folder, a contract's file, an instant as people here read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.clock import CHINA
+from schemas.errors import Fault, RejectedError
+
+if TYPE_CHECKING:
+    from exchange.bootstrap import Hub
+
+_MAX_CONTRACT_BYTES = 4 << 20
+
+
+@contextmanager
+def opened() -> Iterator[Hub]:
+    """Give the hub of the data folder, closed with the block."""
+    from exchange.bootstrap import open_hub
+    from exchange.settings import load_settings
+
+    hub = open_hub(load_settings())
+    try:
+        yield hub
+    finally:
+        hub.close()
+
+
+def contract_text(file: Path) -> str:
+    """Return the text of a contract's file.
+
+    Raises:
+        RejectedError: it cannot be read, is no UTF-8, or is larger than any contract.
+    """
+    try:
+        if file.stat().st_size > _MAX_CONTRACT_BYTES:
+            raise RejectedError(
+                "the file is above 4 MiB, which no contract is", code="contract.size", where=str(file), fault=Fault.CLIENT
+            )
+        return file.read_text("utf-8")
+    except OSError as error:
+        raise RejectedError(
+            f"the file cannot be read: {(error.strerror or 'unknown').lower()}",
+            code="contract.file",
+            where=str(file),
+            fault=Fault.CLIENT,
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RejectedError("the file is not UTF-8", code="contract.encoding", where=str(file), fault=Fault.CLIENT) from error
+
+
+def local(at: datetime) -> str:
+    """Return an instant as people here read it."""
+    return f"{at.astimezone(CHINA):%Y-%m-%d %H:%M}"

@@ -1,0 +1,102 @@
+"""Why may this be asked, or why not: every grant of the asker with every reason against it, in words. Touches no data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from exchange.trust.grant import Allowed, Ask, GrantIndex, Reason, authorise, explain
+
+WORDS: Final[Mapping[Reason, tuple[str, str]]] = MappingProxyType(
+    {
+        Reason.PRINCIPAL_REVOKED: ("the account is revoked", "账号已注销"),
+        Reason.RESOURCE: ("there is no such resource, or it is not published", "资源不存在或未发布"),
+        Reason.NO_GRANT: (
+            "there is no grant of this resource for the account, its system or its department",
+            "没有获得该资源的授权",
+        ),
+        Reason.NOT_YET: ("the grant has not begun", "授权尚未生效"),
+        Reason.EXPIRED: ("the grant has ended", "授权已到期"),
+        Reason.REVOKED: ("the grant is revoked", "授权已撤销"),
+        Reason.NO_PURPOSE: ("the purpose is no word such as accept_case", "用途不合规范"),
+        Reason.PURPOSE: ("the grant is not for this purpose", "授权不含该用途"),
+        Reason.ITEM: ("the grant is not for this service item", "授权不含该事项"),
+        Reason.FIELDS: ("the grant does not have every field that is asked for", "授权不含所请求的全部信息项"),
+        Reason.CASE_UNKNOWN: ("the hub does not know the case", "平台没有该办件"),
+        Reason.CASE_CLOSED: ("the case is not open", "办件不在办理中"),
+        Reason.CASE_ITEM: ("the case is of another service item", "办件属于其他事项"),
+        Reason.CASE_HOLDER: ("the case is of another holder", "办件的申请人不是该持证人"),
+    }
+)
+"""Each reason in English and in Chinese."""
+
+
+class Against(msgspec.Struct, frozen=True):
+    """A reason against: ``code`` is stable; the words are for people."""
+
+    code: str
+    words: str
+    words_zh: str
+
+
+class GrantSaid(msgspec.Struct, frozen=True):
+    """What one grant says of an ask: nothing against it, it allows it. ``rows`` is its row filter; the rest are its terms."""
+
+    grant: str
+    receiver: str
+    fields: tuple[str, ...]
+    rows: str | None
+    purposes: tuple[str, ...]
+    items: tuple[str, ...]
+    from_at: datetime
+    to_at: datetime
+    revoked_at: datetime | None
+    allows: bool
+    against: tuple[Against, ...]
+
+
+class Why(msgspec.Struct, frozen=True):
+    """Whether an ask is allowed, by which grant and with which fields, else every reason; and what each grant says of it.
+
+    ``grants`` are in the order in which they are tried. What a look-up asks beside its grant, its case, is not decided here.
+    """
+
+    allowed: bool
+    grant: str | None
+    fields: tuple[str, ...]
+    against: tuple[Against, ...]
+    grants: tuple[GrantSaid, ...]
+
+
+def why(ask: Ask, *, grants: GrantIndex, now: datetime) -> Why:
+    """Return why an ask is allowed, or is not."""
+    decided = authorise(ask, grants=grants, now=now)
+    given = grants.grants_for(ask.principal, ask.resource)
+    told = explain(ask, grants=grants, now=now)
+    said = tuple(
+        GrantSaid(
+            grant.id,
+            str(grant.receiver),
+            grant.fields,
+            None if grant.row_filter is None else grant.row_filter.text,
+            grant.purposes,
+            grant.items,
+            grant.from_at,
+            grant.to_at,
+            grant.revoked_at,
+            not one.reasons,
+            _in_words(one.reasons),
+        )
+        for grant, one in zip(given, told, strict=True)
+    )
+    if isinstance(decided, Allowed):
+        return Why(True, decided.grant.id, decided.fields, (), said)
+    return Why(False, None, (), _in_words(decided.reasons), said)
+
+
+def _in_words(reasons: Iterable[Reason]) -> tuple[Against, ...]:
+    return tuple(Against(reason.value, *WORDS[reason]) for reason in reasons)
