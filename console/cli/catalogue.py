@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from console.cli import output
+from console.cli.hub import opened as _hub
 from console.cli.output import Json
 from schemas.errors import Fault, RejectedError
 
@@ -293,18 +293,6 @@ def _text(entry: CatalogueEntry, shown: dict[str, Any]) -> Any:
         ],
     )
     return Group("\n".join(f"{name}: {value}" for name, value in rows if value), "", fields)
-
-
-@contextmanager
-def _hub() -> Iterator[Hub]:
-    from exchange.bootstrap import open_hub
-    from exchange.settings import load_settings
-
-    hub = open_hub(load_settings())
-    try:
-        yield hub
-    finally:
-        hub.close()
 
 
 def _by() -> str:

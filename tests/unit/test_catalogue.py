@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +106,12 @@ def test_an_entry_written_and_read_again_is_equal() -> None:
     for resource in many(400):
         if resource.entry is not None:
             assert read_entry(entry_document(resource.entry)) == resource.entry
+
+
+def test_the_entry_shown_in_the_docs_is_a_good_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "catalogue.md").read_text("utf-8")
+    shown = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    assert read_entry(shown) == read_entry(entry_json())
 
 
 def test_a_field_may_be_shared_on_terms_of_its_own() -> None:
