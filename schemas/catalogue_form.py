@@ -6,11 +6,9 @@ Another form of the same entry, such as the national one, gives a table of its o
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from schemas.catalogue import (
     MAX_PREFIX,
@@ -19,7 +17,6 @@ from schemas.catalogue import (
     Category,
     Channel,
     Classification,
-    Coded,
     InformationItem,
     Level,
     Secrecy,
@@ -32,9 +29,7 @@ from schemas.catalogue import (
 )
 from schemas.codes import credit_code, division_code
 from schemas.errors import Fault, RejectedError
-
-C = TypeVar("C", bound=Coded)
-Names = Mapping[str, str]
+from schemas.form import Form, Names, choice, member, shown
 
 KEYS: Final = (
     *("classification", "title", "code", "provider", "provider_code", "abstract", "format", "fields", "sharing_type"),
@@ -51,7 +46,6 @@ FIELD_KEYS: Final = (
 
 _FIELD_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _LINKED: Final = re.compile(r"[0-9A-Za-z]{1,50}")
-_SHOWN: Final = 40
 _SENSITIVITIES: Final = range(1, 5)
 _NOWHERE: Final = Classification(Category.BASE, "00", "000")
 
@@ -68,7 +62,7 @@ def read_entry(document: Mapping[str, Any], *, names: Names | None = None, where
         RejectedError: it is no entry (``catalogue.entry``); every field that is wrong is named, each with its reason.
     """
     wrong: list[str] = []
-    entry = _entry(_Form(document, KEYS, wrong, names or {}))
+    entry = _entry(Form(document, KEYS, wrong, names or {}))
     if wrong:
         count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
         raise RejectedError(
@@ -137,99 +131,7 @@ def _present(said: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value not in (None, [])}
 
 
-class _Form:
-    """Reads values by key and writes down what is wrong with each; what it returns for a wrong one is never used."""
-
-    def __init__(
-        self, document: Mapping[str, Any], keys: Sequence[str], wrong: list[str], names: Names, place: str = ""
-    ) -> None:
-        self.document = {key: value for key, value in document.items() if value is not None}
-        self.wrong = wrong
-        self.names = names
-        self._place = place
-        for key in self.document:
-            if key not in keys:
-                near = get_close_matches(key, keys, n=1)
-                self.bad(key, "there is no such key" + (f", near it is {self.called(near[0])}" if near else ""))
-
-    def called(self, key: str) -> str:
-        return self._place + self.names.get(key, key)
-
-    def bad(self, key: str, reason: str) -> None:
-        """Write down what is wrong with a key."""
-        self.wrong.append(f"{self.called(key)[: 2 * _SHOWN]}: {reason}")
-
-    def has(self, key: str) -> bool:
-        return key in self.document
-
-    def text(self, key: str, *, needed: bool = True) -> str | None:
-        """A text that says something, on its own without blanks at its ends; None where it is absent."""
-        value = self.document.get(key)
-        if value is None:
-            if needed:
-                self.bad(key, "is missing")
-            return None
-        if not isinstance(value, str):
-            self.bad(key, "must be a text")
-        elif not value.strip():
-            self.bad(key, "is empty")
-        elif any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in value):
-            self.bad(key, "has a control character")
-        else:
-            return value.strip()
-        return ""
-
-    def said(self, key: str) -> str:
-        return self.text(key) or ""
-
-    def flag(self, key: str, *, needed: bool = False) -> bool:
-        value = self.document.get(key)
-        if value is None and needed:
-            self.bad(key, "is missing: true or false")
-        elif value is not None and not isinstance(value, bool):
-            self.bad(key, "must be true or false")
-        return value is True
-
-    def whole(self, key: str, allowed: range) -> int | None:
-        value = self.document.get(key)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-            self.bad(key, f"{_shown(value)} is no whole number from {allowed.start} to {allowed.stop - 1}")
-            return None
-        return value
-
-    def coded(self, key: str, kind: type[C], *, needed: bool = True) -> C | None:
-        """An official value, by its code or its word; None where it is absent or wrong."""
-        value = self.document.get(key)
-        if value is None:
-            if needed:
-                self.bad(key, f"is missing: {_choice(kind)}")
-            return None
-        found = _member(value, kind)
-        if found is None:
-            self.bad(key, f"{_shown(value)} is not one of {_choice(kind)}")
-        return found
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts, each once."""
-        value = self.document.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            self.bad(key, "must be a list of texts")
-            return ()
-        if len(set(value)) != len(value):
-            self.bad(key, "has the same value twice")
-        return tuple(value)
-
-    def linked(self, key: str) -> tuple[str, ...]:
-        """Codes of service items or licence types: opaque, since old local codes are in use."""
-        found = self.texts(key)
-        if bad := [one for one in found if not _LINKED.fullmatch(one)]:
-            self.bad(key, f"{_shown(bad[0])} is no code: letters and digits, at most 50")
-        return found
-
-
-def _entry(form: _Form) -> CatalogueEntry:
+def _entry(form: Form) -> CatalogueEntry:
     cycle = form.coded("update_cycle", UpdateCycle)
     open_ = form.flag("open", needed=True)
     made = CatalogueEntry(
@@ -252,9 +154,9 @@ def _entry(form: _Form) -> CatalogueEntry:
         secrecy=form.coded("secrecy", Secrecy) or Secrecy.SECRET,
         level=form.coded("level", Level) or Level.COUNTY,
         region=_checked(form, "region", division_code, "is no division code: 2, 4, 6, 9 or 12 digits"),
-        service_items=form.linked("service_items"),
-        handling_items=form.linked("handling_items"),
-        licence_types=form.linked("licence_types"),
+        service_items=_linked(form, "service_items"),
+        handling_items=_linked(form, "handling_items"),
+        licence_types=_linked(form, "licence_types"),
     )
     if made.open_condition is not None and not open_:
         form.bad("open_condition", "stands only where the resource is open")
@@ -271,15 +173,15 @@ def _entry(form: _Form) -> CatalogueEntry:
     return made
 
 
-def _sharing(form: _Form, *, of_field: bool = False) -> Sharing | None:
+def _sharing(form: Form, *, of_field: bool = False) -> Sharing | None:
     """Return how a resource is shared, or a field, whose ways may be the resource's; None where the type is absent."""
     kind = form.coded("sharing_type", SharingType)
     condition = form.text("sharing_condition", needed=False)
     basis_kind = form.coded("sharing_basis_kind", BasisKind, needed=False)
     basis = form.text("sharing_basis", needed=False)
-    ways = tuple(_member(one, SharingWay) for one in form.texts("sharing_ways"))
+    ways = tuple(member(one, SharingWay) for one in form.texts("sharing_ways"))
     if None in ways:
-        form.bad("sharing_ways", f"has a way that is not one of {_choice(SharingWay)}")
+        form.bad("sharing_ways", f"has a way that is not one of {choice(SharingWay)}")
     if kind is None:
         return None
     for key, only in (
@@ -294,14 +196,14 @@ def _sharing(form: _Form, *, of_field: bool = False) -> Sharing | None:
     if ways and kind is SharingType.NOT_SHARED:
         form.bad("sharing_ways", f"stands only where it is not {kind.told}")
     elif not ways and kind is not SharingType.NOT_SHARED and not of_field:
-        form.bad("sharing_ways", f"is missing: {_choice(SharingWay)}")
+        form.bad("sharing_ways", f"is missing: {choice(SharingWay)}")
     return Sharing(kind, condition, basis_kind, basis, tuple(way for way in ways if way is not None))
 
 
 _SHARING_KEYS: Final = ("sharing_type", "sharing_condition", "sharing_basis_kind", "sharing_basis", "sharing_ways")
 
 
-def _fields(form: _Form) -> tuple[InformationItem, ...]:
+def _fields(form: Form) -> tuple[InformationItem, ...]:
     given = form.document.get("fields")
     if not isinstance(given, list) or not given:
         form.bad("fields", "is missing: a list with at least one field" if given in (None, []) else "must be a list")
@@ -313,7 +215,7 @@ def _fields(form: _Form) -> tuple[InformationItem, ...]:
         if not isinstance(document, Mapping):
             form.wrong.append(f"{called[:-1]}: must be an object")
             continue
-        made.append(_field(_Form(document, FIELD_KEYS, form.wrong, names, called)))
+        made.append(_field(Form(document, FIELD_KEYS, form.wrong, names, called)))
     seen: set[str] = set()
     for field in made:
         if field.name and field.name in seen:
@@ -322,7 +224,7 @@ def _fields(form: _Form) -> tuple[InformationItem, ...]:
     return tuple(made)
 
 
-def _field(form: _Form) -> InformationItem:
+def _field(form: Form) -> InformationItem:
     name = _checked(
         form,
         "name",
@@ -345,57 +247,53 @@ def _field(form: _Form) -> InformationItem:
     )
 
 
-def _classification(form: _Form) -> Classification:
+def _classification(form: Form) -> Classification:
     text = form.said("classification")
     made = read_classification(text)
     if text and made is None:
         form.bad(
             "classification",
-            f"{_shown(text)} is no classification: 类 1-3, 项 2 digits, 目 3 digits, then 细目, at most {MAX_PREFIX} digits",
+            f"{shown(text)} is no classification: 类 1-3, 项 2 digits, 目 3 digits, then 细目, at most {MAX_PREFIX} digits",
         )
     return made or _NOWHERE
 
 
-def _code(form: _Form) -> str | None:
+def _code(form: Form) -> str | None:
     text = form.text("code", needed=False)
     if text and not is_code(text):
-        form.bad("code", f"{_shown(text)} is no code: the classification, / and 6 to 12 digits")
+        form.bad("code", f"{shown(text)} is no code: the classification, / and 6 to 12 digits")
     return text
 
 
-def _related(form: _Form) -> tuple[str, ...]:
+def _related(form: Form) -> tuple[str, ...]:
     found = form.texts("related")
     if bad := [one for one in found if not is_code(one)]:
-        form.bad("related", f"{_shown(bad[0])} is no code of a resource")
+        form.bad("related", f"{shown(bad[0])} is no code of a resource")
     if form.document.get("code") in found:
         form.bad("related", "names the resource itself")
     return found
 
 
-def _checked(form: _Form, key: str, valid: Any, reason: str) -> str:
+def _linked(form: Form, key: str) -> tuple[str, ...]:
+    """Codes of service items or licence types: opaque, since old local codes are in use."""
+    found = form.texts(key)
+    if bad := [one for one in found if not _LINKED.fullmatch(one)]:
+        form.bad(key, f"{shown(bad[0])} is no code: letters and digits, at most 50")
+    return found
+
+
+def _checked(form: Form, key: str, valid: Any, reason: str) -> str:
     text = form.said(key)
     if text and not valid(text):
-        form.bad(key, f"{_shown(text)} {reason}")
+        form.bad(key, f"{shown(text)} {reason}")
     return text
 
 
-def _day(form: _Form, key: str) -> date:
+def _day(form: Form, key: str) -> date:
     text = form.said(key)
     try:
         return date.fromisoformat(text)
     except ValueError:
         if text:
-            form.bad(key, f"{_shown(text)} is no day: 2026-11-02")
+            form.bad(key, f"{shown(text)} is no day: 2026-11-02")
         return date.min
-
-
-def _member(value: object, kind: type[C]) -> C | None:
-    return next((one for one in kind if value in (one.value, one.zh)), None)
-
-
-def _choice(kind: type[C]) -> str:
-    return ", ".join(one.told for one in kind)
-
-
-def _shown(value: object) -> str:
-    return repr(value) if len(repr(value)) <= _SHOWN else f"{repr(value)[:_SHOWN]}…"
