@@ -13,6 +13,7 @@ from typing import Any
 
 from catalog_registry.secret_place import read_secret, url_with_password
 from catalog_registry.states import ApplicationState, ResourceState
+from schemas.catalogue import CatalogueEntry
 from schemas.contract import DataContract
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
@@ -107,6 +108,28 @@ class ContractVersionRecord:
     status: str
     at: datetime
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """What the official catalogue says of a resource. Every change raises ``version``; ``entry.code`` is the resource's."""
+
+    resource: ResourceName
+    version: int
+    entry: CatalogueEntry
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedResource:
+    """A resource as an export lists it; ``entry`` is None where the catalogue says nothing of it yet."""
+
+    name: ResourceName
+    title: str
+    department: DepartmentRecord
+    changed_at: datetime
+    entry: CatalogueEntry | None
 
 
 class ReceiverKind(StrEnum):

@@ -10,7 +10,9 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
+from catalog_registry.records import DepartmentRecord
 from catalog_registry.store.tables import ADMINISTRATORS, ROLES
+from schemas.catalogue import CatalogueEntry
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
 from schemas.rowfilter import Filter, check
@@ -143,3 +145,25 @@ def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Filt
             raise refused(f"{contract.name} has no field {name[:64]!r}{near}", "grant.unknown_field")
     if row_filter is not None:
         check(row_filter, contract)
+
+
+def check_fits(entry: CatalogueEntry, contract: DataContract, department: DepartmentRecord) -> None:
+    """Raise ``RejectedError`` where an entry of the catalogue is not of this resource; every field that is wrong is named."""
+    said = {field.name: place for place, field in enumerate(entry.fields)}
+    fields = [f.name for f in contract.fields]
+    wrong = [f"fields[{place}].name: the contract has no field {name}" for name, place in said.items() if name not in fields]
+    if missing := [name for name in fields if name not in said]:
+        wrong.append(f"fields: the contract's {', '.join(missing)} stand not there")
+    keys = [f.name for f in contract.key]
+    wrong += [
+        f"fields[{said[f.name]}].primary_key: {f.name} is {'a' if f.name in keys else 'no'} part of the contract's key"
+        for f in entry.fields
+        if f.name in fields and f.primary_key != (f.name in keys)
+    ]
+    if entry.provider != department.name:
+        wrong.append(f"provider: the resource is of {department.name}")
+    if department.credit_code is not None and entry.provider_code != department.credit_code:
+        wrong.append(f"provider_code: {department.name} has {department.credit_code}")
+    if wrong:
+        count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
+        raise refused(f"the catalogue entry has {count}: {'; '.join(wrong)}", "catalogue.entry", where=contract.name)

@@ -32,6 +32,7 @@ _BROKEN: Final[Mapping[str, str]] = {
     "uq_principal_name": "there is a principal of that name",
     "uq_department_credit_code": "another department has that credit code",
     "uq_resource_code": "another resource has that code",
+    "fk_catalogue_entry_code": "the code of a resource that is in the catalogue never changes",
     "ck_grant__quota_not_yet_counted": "a quota is refused until the hub counts it",
     "ck_grant__interval": "the grant must end after it begins",
     "ck_application_applicant_does_not_check": "whoever applied does not check the application",

@@ -131,6 +131,7 @@ class Resource(Base):
         CheckConstraint("name ~ '^[a-z][a-z0-9_]{0,47}$'", name="name_form"),
         CheckConstraint(f"state IN ({_texts(ResourceState)})", name="state_known"),
         CheckConstraint("state IN ('draft', 'submitted', 'rejected') OR version IS NOT NULL", name="published_has_contract"),
+        UniqueConstraint("name", "code", name="uq_resource_name_code"),
         ForeignKeyConstraint(
             ["name", "version"],
             ["registry.contract_version.resource", "registry.contract_version.version"],
@@ -323,6 +324,48 @@ class ApplicationHistory(Base):
     to_state: Mapped[str]
     why: Mapped[str | None]
     detail: Mapped[dict[str, Any] | None]
+
+
+class CatalogueEntry(Base):
+    """What the official catalogue says of a resource. Its key to the resource's code makes the database refuse another code.
+
+    ``document`` is what ``schemas.catalogue_form`` writes.
+    """
+
+    __tablename__ = "catalogue_entry"
+    __table_args__ = (
+        CheckConstraint("version > 0", name="version"),
+        CheckConstraint("document ->> 'code' = code", name="says_its_code"),
+        CheckConstraint("coalesce(document ->> 'sharing_type', '') IN ('1', '2', '3')", name="sharing_type_known"),
+        CheckConstraint(
+            "document ->> 'sharing_type' <> '2' OR coalesce(document ->> 'sharing_condition', '') ~ '\\S'", name="has_condition"
+        ),
+        CheckConstraint(
+            "document ->> 'sharing_type' <> '3' OR (coalesce(document ->> 'sharing_basis_kind', '') IN ('1', '2', '3', '4')"
+            " AND coalesce(document ->> 'sharing_basis', '') ~ '\\S')",
+            name="has_basis",
+        ),
+        ForeignKeyConstraint(
+            ["resource", "code"], ["registry.resource.name", "registry.resource.code"], name="fk_catalogue_entry_code"
+        ),
+    )
+
+    resource: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str]
+    version: Mapped[int] = mapped_column(Integer())
+    document: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+    by: Mapped[str]
+
+
+class CodeSequence(Base):
+    """The last number that a code of a classification was given; it only rises."""
+
+    __tablename__ = "code_sequence"
+    __table_args__ = (CheckConstraint("last > 0", name="counts"),)
+
+    prefix: Mapped[str] = mapped_column(primary_key=True)
+    last: Mapped[int] = mapped_column(BigInteger())
 
 
 class ItemLicenceType(Base):

@@ -13,7 +13,20 @@ import typer
 
 from console.cli import output
 
-MODULES = ("local", "parties", "registry", "applications", "runs", "audit", "bus", "worker", "demo", "keys", "bench")
+MODULES = (
+    "local",
+    "parties",
+    "registry",
+    "applications",
+    "catalogue",
+    "runs",
+    "audit",
+    "bus",
+    "worker",
+    "demo",
+    "keys",
+    "bench",
+)
 """Each has ``register(app)``, which adds its commands and imports nothing heavy."""
 
 

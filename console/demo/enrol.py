@@ -14,6 +14,7 @@ from catalog_registry.records import Receiver, ReceiverKind
 from catalog_registry.registry import Registry
 from console.demo.agencies import AGENCIES
 from console.demo.district import District, write_private
+from console.demo.entries import entry_of
 from console.demo.generator import accepted_licences
 from schemas.clock import Clock
 from schemas.secret import Secret
@@ -101,6 +102,7 @@ def register(registry: Registry, district: District, clock: Clock) -> Enrolled:
     _add_sources(registry, district)
     for resource in RESOURCES:
         registry.register_resource(contract_text(resource), by=BY, where=f"{resource}.odcs.yaml")
+    _enter(registry)
     items = _accept_licences(registry, district)
     enrolled = _intake(registry, district)
     _grant(registry, enrolled.client_id, items, clock)
@@ -112,6 +114,16 @@ def _add_sources(registry: Registry, district: District) -> None:
     for name, url in district.sources.items():
         if name not in known or known[name].url().reveal() != url:
             registry.add_source(name, Secret(url), system=_SYSTEM_OF[name])
+
+
+def _enter(registry: Registry) -> None:
+    """Give the resources their entries in the official catalogue; one that is there already stays as people made it."""
+    entered = {record.resource for record in registry.entries()}
+    departments = {department.code: department for department in registry.departments()}
+    for name in RESOURCES:
+        if name not in entered:
+            resource = registry.resource(name)
+            registry.set_entry(name, entry_of(resource, departments[resource.department]), by=BY)
 
 
 def _accept_licences(registry: Registry, district: District) -> tuple[str, ...]:

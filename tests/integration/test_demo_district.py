@@ -5,13 +5,17 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+import rdflib
 from psycopg import sql
 
+from catalog_registry.exports.dcat import About, dcat
+from catalog_registry.exports.turtle import turtle
 from catalog_registry.registry import Registry
 from connectors.api import BoundKind
 from connectors.registry import open_source
@@ -26,6 +30,7 @@ from schemas.canonical import text_column
 from schemas.clock import FakeClock
 from schemas.conform import conform
 from schemas.odcs import read_contract
+from tests.dcat_shapes import violations
 
 LICENCES = 1_000
 
@@ -205,6 +210,37 @@ def test_the_district_is_enrolled_once_and_a_second_time_changes_nothing(
     assert (second.client_id, second.secret, second.new) == (first.client_id, first.secret, False)
     assert registry.check_secret(first.client_id, first.secret).name == "intake"
     assert (district.folder / CREDENTIAL_NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_districts_resources_are_in_the_official_catalogue_and_what_people_say_there_stays(
+    district: District, registry: Registry, clock: FakeClock
+) -> None:
+    register(registry, district, clock)
+    entries = {record.resource: record for record in registry.entries()}
+    assert set(entries) == set(RESOURCES)
+    for name, record in entries.items():
+        resource = registry.resource(name)
+        assert record.entry.code == resource.code is not None
+        assert [field.name for field in record.entry.fields] == [field.name for field in resource.contract.fields]
+        assert {f.name for f in record.entry.fields if f.sensitivity == 4} == {f.name for f in resource.contract.personal}
+    assert {name for name, record in entries.items() if record.entry.sharing.condition} == {
+        *("licences", "market_cases", "market_steps", "market_results"),
+    }
+    changed = replace(entries["items"].entry, abstract="改过的摘要")
+    registry.set_entry("items", changed, by="somebody", expected_version=1)
+    register(registry, district, clock)
+    here = registry.entry("items")
+    assert here is not None
+    assert (here.version, here.entry.abstract) == (2, "改过的摘要")
+
+
+def test_the_districts_catalogue_has_no_violation_of_dcat_ap(district: District, registry: Registry, clock: FakeClock) -> None:
+    register(registry, district, clock)
+    centre = next(department for department in registry.departments() if department.code == "centre")
+    about = About("https://share.example", "440205", centre, *registry.listed_between())
+    graph = rdflib.Graph().parse(data="".join(turtle(dcat(about, registry.listed()))), format="turtle")
+    assert len(set(graph.subjects(rdflib.RDF.type, rdflib.DCAT.Dataset))) == len(RESOURCES)
+    assert violations(graph) == []
 
 
 def test_the_intake_platform_may_look_up_licences_for_the_items_that_accept_one(

@@ -1,0 +1,202 @@
+"""The official catalogue: an entry for each resource, and the codes that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from catalog_registry.acting import check_version
+from catalog_registry.records import EntryRecord, ListedResource
+from catalog_registry.resources import SHARED, Resources
+from catalog_registry.rules import check_fits, refused
+from catalog_registry.store.change import Change
+from catalog_registry.store.history import resource_step
+from catalog_registry.store.rows import department_record, known
+from catalog_registry.store.tables import CatalogueEntry as EntryRow
+from catalog_registry.store.tables import CodeSequence, ContractVersion, Department, Resource
+from schemas.catalogue import CatalogueEntry, is_code, official_code, read_code
+from schemas.catalogue_form import entry_document, read_entry
+from schemas.resource import ResourceName
+
+_PAGE_ROWS: Final = 500
+
+
+class Catalogue(Resources):
+    """What the official catalogue says of the resources."""
+
+    def set_entry(self, name: str, entry: CatalogueEntry, *, by: str, expected_version: int = 0) -> EntryRecord:
+        """Give a resource its entry in the catalogue, or another one; return it, with the resource's code.
+
+        A resource gets its code with its first entry: the one it has, else the entry's own, else a new one of the entry's
+        classification. It keeps that code whatever the catalogue says of it later. The same entry again changes nothing.
+
+        Args:
+            name: the resource.
+            entry: what the catalogue is to say.
+            by: id of the principal, or who else did it.
+            expected_version: the version of the entry that this was decided on; 0: there was none.
+
+        Raises:
+            RejectedError: the entry was changed meanwhile (``registry.conflict``), its fields are not the contract's or its
+                provider is not the department (``catalogue.entry``), or it names another code than the resource's.
+        """
+        with self._database.change() as change:
+            session = change.session
+            row = known(session, Resource, name, "resource")
+            here = session.get(EntryRow, name)
+            check_version(expected_version, 0 if here is None else here.version, f"the catalogue entry of {name}")
+            department = department_record(known(session, Department, row.department, "department"))
+            check_fits(entry, self._in_force(session, row), department)
+            code = self._code(change, row, entry, by)
+            document = entry_document(replace(entry, code=code))
+            if here is None:
+                here = EntryRow(resource=name, code=code, version=0)
+                session.add(here)
+            elif here.document == document:
+                return _record(here)
+            here.document, here.at, here.by = document, self._clock.now(), by
+            here.version += 1
+            change.event("catalogue.set", name, {"version": here.version, "code": code, "by": by})
+            session.flush()
+            return _record(here)
+
+    def entry(self, name: str) -> EntryRecord | None:
+        """Return what the catalogue says of a resource, None where it says nothing yet.
+
+        Raises:
+            RejectedError: there is no resource of that name; near names are told.
+        """
+        with self._database.read() as session:
+            known(session, Resource, name, "resource")
+            here = session.get(EntryRow, name)
+            return None if here is None else _record(here)
+
+    def entries(self) -> list[EntryRecord]:
+        """Return all entries, by the resource's name."""
+        with self._database.read() as session:
+            return [_record(row) for row in session.scalars(select(EntryRow).order_by(EntryRow.resource))]
+
+    def listed(self, names: Collection[str] = ()) -> Iterator[ListedResource]:
+        """Yield the resources that are shared, by name: all, or those named. Memory does not grow with their number.
+
+        Raises:
+            RejectedError: a name is of no resource, or of one that is not shared.
+        """
+        with self._database.read() as session:
+            _check_listed(session, names)
+            query = (
+                select(Resource, Department, EntryRow)
+                .join(Department, Department.code == Resource.department)
+                .outerjoin(EntryRow, EntryRow.resource == Resource.name)
+                .where(Resource.state.in_(SHARED))
+                .order_by(Resource.name)
+                .execution_options(yield_per=_PAGE_ROWS)
+            )
+            if names:
+                query = query.where(Resource.name.in_(names))
+            for row, department, entry in session.execute(query):
+                yield ListedResource(
+                    name=ResourceName(row.name),
+                    title=row.title,
+                    department=department_record(department),
+                    changed_at=row.changed_at if entry is None else max(row.changed_at, entry.at),
+                    entry=None if entry is None else _record(entry).entry,
+                )
+
+    def contract_texts(self, names: Collection[str] = ()) -> Iterator[str]:
+        """Yield the contracts in force of the resources that are shared, each as it was registered, by the resource's name.
+
+        Raises:
+            RejectedError: as ``listed``.
+        """
+        with self._database.read() as session:
+            _check_listed(session, names)
+            query = (
+                select(ContractVersion.odcs)
+                .join(Resource, (Resource.name == ContractVersion.resource) & (Resource.version == ContractVersion.version))
+                .where(Resource.state.in_(SHARED))
+                .order_by(Resource.name)
+                .execution_options(yield_per=_PAGE_ROWS)
+            )
+            if names:
+                query = query.where(Resource.name.in_(names))
+            yield from session.scalars(query)
+
+    def listed_between(self) -> tuple[datetime, datetime]:
+        """Return when the first of the resources that are shared was registered, and when one was last changed; now, where
+        there are none.
+        """
+        with self._database.read() as session:
+            query = select(func.min(Resource.created_at), func.max(Resource.changed_at)).where(Resource.state.in_(SHARED))
+            first, last = session.execute(query).one()
+            entered = session.scalars(select(func.max(EntryRow.at))).one()
+            now = self._clock.now()
+            return first or now, max(last or now, entered or last or now)
+
+    def _code(self, change: Change, row: Resource, entry: CatalogueEntry, by: str) -> str:
+        """Return the resource's code; give it one where it has none."""
+        if row.code is not None:
+            if entry.code not in (None, row.code):
+                raise refused(
+                    f"the entry says code {entry.code}, and {row.name} has {row.code}, which never changes",
+                    "catalogue.code_fixed",
+                    where=row.name,
+                    remedy="leave the code out",
+                )
+            if not is_code(row.code):
+                raise refused(
+                    f"the code {row.code[:64]!r} that {row.name} has is none of the official catalogue",
+                    "catalogue.code_form",
+                    where=row.name,
+                    remedy="register the resource with --code and its official code",
+                )
+            _count(change.session, row.code)
+            return row.code
+        code = entry.code or self._next_code(change.session, entry.classification.prefix)
+        if change.session.scalars(select(Resource.name).where(Resource.code == code)).first() is not None:
+            raise refused(f"another resource has code {code}", "catalogue.code_taken", where=row.name)
+        _count(change.session, code)
+        row.code, row.changed_at = code, self._clock.now()
+        row.row_version += 1
+        detail = {"version": row.version, "code": code}
+        resource_step(change.session, row, "code", at=row.changed_at, by=by, before=row.state, detail=detail)
+        change.event("resource.coded", row.name, {"code": code})
+        change.session.flush()
+        return code
+
+    def _next_code(self, session: Session, prefix: str) -> str:
+        """Return a code of a classification that no resource ever had, nor was registered with."""
+        counted = session.get(CodeSequence, prefix)
+        number = 1 if counted is None else counted.last + 1
+        while session.scalars(select(Resource.name).where(Resource.code == official_code(prefix, number))).first() is not None:
+            number += 1
+        return official_code(prefix, number)
+
+
+def _count(session: Session, code: str) -> None:
+    """Keep the number of a code from being given again."""
+    found = read_code(code)
+    if found is None:
+        return
+    prefix, number = found
+    counted = session.get(CodeSequence, prefix)
+    if counted is None:
+        session.add(CodeSequence(prefix=prefix, last=number))
+    else:
+        counted.last = max(counted.last, number)
+
+
+def _check_listed(session: Session, names: Collection[str]) -> None:
+    for name in names:
+        row = known(session, Resource, name, "resource")
+        if row.state not in SHARED:
+            raise refused(f"resource {name} is {row.state}, so no catalogue lists it", "catalogue.not_shared", where=name)
+
+
+def _record(row: EntryRow) -> EntryRecord:
+    return EntryRecord(ResourceName(row.resource), row.version, read_entry(row.document, where=row.resource), row.at, row.by)
