@@ -62,7 +62,7 @@ def _measure(made: Stand, rows: int, token: str, peer: int) -> dict[str, Any]:
     for side in sides.values():
         if side() != rows:  # also the first, which warms both up
             raise RuntimeError("a side did not give every row")
-    with Peaks({"api": made.pid("api")}) as peaks:
+    with Peaks({"api": made.pid("api")}, every_s=0.5) as peaks:
         for readers in READERS:
             rates = alternately({name: _timed(side, readers) for name, side in sides.items()})
             result.trials |= {f"{name}, {readers} readers": list(found) for name, found in rates.items()}

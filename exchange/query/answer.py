@@ -193,7 +193,10 @@ class Query:
         held = Held(self, asked, known)
         most = min(_FIRST_ROWS, request.limit + 1)
         first = await self.rows(reading, after, most)
-        held.release(())  # what was refused meanwhile is refused as if it had been so before
+        try:
+            held.release(())
+        except DeniedError:  # it ended while the first rows were read: refused as if it had ended before
+            return await self._answer(principal, resource, request, form, chosen_by)
         receipt = await self._ledger.append(self._began(asked, chosen_by))
         return Answer(self, held, receipt, form.encoder(fields), first, most)
 

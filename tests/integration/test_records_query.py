@@ -29,7 +29,7 @@ from exchange.trust.keyfiles import create_keys
 from exchange.trust.record import Receipt
 from exchange.trust.verify import verify, verify_receipt
 from schemas.canonical import MODULUS
-from schemas.contract import Field, LogicalType
+from schemas.contract import CursorSpec, Field, LogicalType
 from schemas.rowfilter import parse
 from schemas.secret import Secret
 from tests.hub import contract
@@ -452,6 +452,26 @@ def test_out_of_its_time_a_grant_allows_nothing(office: Office, shift: timedelta
     assert records(office)[-1]["reason"] == reason
 
 
+def test_a_grant_that_ends_while_the_first_rows_are_read_gets_that_same_refusal(office: Office) -> None:
+    asker, reader = client(office), office.services.records.reader
+    batch = reader.batch
+
+    async def slow(*arguments: Any) -> Any:
+        rows = await batch(*arguments)
+        await asyncio.to_thread(revoked, asker)
+        await office.services.view.refresh()
+        return rows
+
+    reader.batch = slow  # type: ignore[method-assign]
+    try:
+        answer = asker.ask()
+    finally:
+        reader.batch = batch  # type: ignore[method-assign]
+    assert (answer.status_code, answer.content) == (403, REFUSED)
+    record = records(office)[-1]
+    assert (record["outcome"], record["reason"]) == ("refused", "revoked")
+
+
 def test_personal_fields_under_a_grant_for_items_need_a_case(office: Office) -> None:
     asker = client(office, "licences", items=(ITEM,))
     assert code_of(asker.ask(item_code=ITEM)) == (400, "query.case_number")
@@ -548,6 +568,30 @@ def test_rows_of_a_later_run_do_not_mix_into_the_pages_of_an_earlier_one(office:
     assert asker.rows(limit=5)[1]["ended"] == "done"
 
 
+def test_a_run_that_merges_changes_into_the_table_ends_the_pages_too(office: Office) -> None:
+    made = contract(
+        "stalls",
+        [
+            Field("id", LogicalType.INTEGER, "id", required=True, key=1),
+            Field("changed_at", LogicalType.TIMESTAMP, "changed_at", required=True),
+        ],
+        cursor=CursorSpec("changed_at", declared_lag_s=0, overlap_s=0),
+    )
+    office.made.source(
+        "CREATE TABLE stalls (id bigint, changed_at timestamptz)",
+        "INSERT INTO stalls SELECT i, timestamptz '2026-01-01' + i * interval '1 second' FROM generate_series(1, 50) AS i",
+    )
+    office.made.register(made)
+    assert office.made.collect("stalls").state == "proved"
+    asker = client(office, "stalls", fields=("id",))
+    said = asker.rows(limit=20)[1]
+    office.made.source("INSERT INTO stalls VALUES (0, now()), (51, now())")
+    assert asker.rows(limit=20, page=said["next"])[0][0] == {"id": 21}
+    assert office.made.collect("stalls").mode == "incremental"
+    assert code_of(asker.ask(limit=20, page=said["next"])) == (400, "page.stale")
+    assert [row["id"] for row in asker.rows()[0]] == list(range(52))
+
+
 # Cut --------------------------------------------------------------------------------------------------------------------
 
 
@@ -630,12 +674,18 @@ def test_what_ends_a_grant_in_the_middle_of_a_long_answer_cuts_it_and_the_ledger
 
 
 def test_freezing_the_resource_cuts_a_running_answer(office: Office) -> None:
-    asker = client(office)
+    asker, registry = client(office), office.hub.registry
+    officer = registry.create_person("centre-officer", "test_department", roles=("registration_officer",)).id
     with begun(asker) as answer:
         lines = answer.iter_lines()
         next(lines)
-        with in_state(office, "frozen"):
+        seen = registry.resource("shops").row_version
+        frozen = registry.freeze_resource("shops", by=officer, version=seen, why="a dispute")
+        try:
             rest = slowly(lines)
+        finally:
+            registry.thaw_resource("shops", by=officer, version=frozen.row_version)
+            office.refresh()
     assert rest[-1]["onedoor"]["ended"] == "resource.not_published"
     assert ended(office)["reason"] == "resource.not_published"
 
