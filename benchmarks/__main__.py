@@ -29,6 +29,7 @@ LINES = (
     "memory",
     "ledger",
     "lookup",
+    "records",
     "authorise",
     "dags",
 )

@@ -146,7 +146,7 @@ def run(work: Path) -> dict[str, Any]:
     with stand(work, home="home-lookup") as made:
         numbers = _fill(made)
         ours = _ours(made, work, numbers)
-        with _served(made, "fastapi_asyncpg") as peer, _served(made, "grouped_trips") as limit:
+        with served(made, "fastapi_asyncpg") as peer, served(made, "grouped_trips") as limit:
             asked = random.Random(440205).sample(range(LICENCES), ASKED)
             gets = [f"GET /licences/L{i} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode() for i in asked]
             theirs = Side(peer, _kept(work, "lookup-peer", gets))
@@ -258,7 +258,7 @@ def _ours(made: Stand, work: Path, numbers: list[str]) -> Side:
 
 
 @contextmanager
-def _served(made: Stand, peer: str) -> Iterator[int]:
+def served(made: Stand, peer: str) -> Iterator[int]:
     """Serve a peer's app for the length of a block, and give its port."""
     port = ports.choose()
     how = ["--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--no-access-log"]

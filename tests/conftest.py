@@ -66,6 +66,7 @@ LONG = (
     "test_local",
     "test_database_killed",
     "test_frozen_worker",
+    "test_records_query",
     "test_lookup",
     "test_own_table",
     "test_broker_away",

@@ -278,6 +278,18 @@ def receipt(answer: dict[str, Any]) -> Receipt:
     return Receipt(**answer["receipt"])
 
 
+@contextmanager
+def moved(office: Office, table: str) -> Iterator[None]:
+    """Take a table of the hub away for a while."""
+    schema, _, plain = table.partition(".")
+    with psycopg.connect(office.settings.database_url, autocommit=True) as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO {plain}_away")
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER TABLE {schema}.{plain}_away RENAME TO {plain}")
+
+
 HOLDERS = 40
 
 

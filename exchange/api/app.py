@@ -1,4 +1,4 @@
-"""The HTTP API: tokens, the look-up, why or why not, health, metrics, and their reference as OpenAPI 3.1 with its page."""
+"""The HTTP API: tokens, look-ups, records, why or why not, health, metrics, and their reference as OpenAPI 3.1 with a page."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_ro
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
+from exchange.api.records_route import records_route
 from exchange.api.registry_forms import schemas
 from exchange.api.registry_routes import registry_routes
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
 from exchange.licences.lookup import LookupAnswer, LookupRequest
+from exchange.query.ask import QueryRequest
 from exchange.settings import Settings, load_settings
 from exchange.trust.record import LedgerRecord
 from exchange.trust.tokens import issue
@@ -41,8 +43,9 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 PROXIED: Final = frozenset({"x-forwarded-for", "x-real-ip", "forwarded"})
 DESCRIPTION: Final = """The data-sharing exchange hub of a district 政务数据共享交换枢纽.
 
-Ask for a token with a client's id and secret, then look licences up while a case is accepted. Identifiers of people stand in
-bodies only. Errors are RFC 9457 problem documents with a stable `code`."""
+Ask for a token with a client's id and secret, then look licences up while a case is accepted, or query the records of a
+resource under a grant. Identifiers of people stand in bodies only. Errors are RFC 9457 problem documents with a stable
+`code`."""
 
 
 def create_app(settings: Settings | None = None, *, opened: Callable[[Settings], Hub] = open_hub) -> FastAPI:
@@ -73,6 +76,7 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     _token_route(app, services)
     registry_routes(app, services, _problems)
     explain_route(app, services, _problems)
+    records_route(app, services, _problems)
     _health_routes(app, services)
     _metrics_route(app, services)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
@@ -246,9 +250,10 @@ _PROBLEM: Final = {
     },
 }
 _WHEN: Final = {
-    400: "The body is wrong; nothing was looked up.",
+    400: "What was asked is wrong; nothing was answered.",
     401: "No token, or one that is not good (any more).",
-    403: "There is no ground for this look-up; the same words whatever was wrong.",
+    403: "There is no ground for what was asked; the same words whatever was wrong.",
+    406: "Records are not given in any of the formats that were asked for.",
     413: "The body is too large.",
     415: "The body is of another media type.",
     503: "The registry, the store or the ledger is away; nothing was answered.",
@@ -295,7 +300,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, the look-up's types made from those that decode and encode it."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     (request, answer, *_), components = msgspec.json.schema_components(
-        [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer], ref_template="#/components/schemas/{name}"
+        [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest], ref_template="#/components/schemas/{name}"
     )
     document.setdefault("components", {}).setdefault("schemas", {}).update(components | schemas() | {"Problem": _PROBLEM})
     document["components"]["securitySchemes"] = {

@@ -15,6 +15,7 @@ _TITLES: Final = {
     403: "Not allowed",
     404: "Not found",
     405: "Not allowed this way",
+    406: "Not in this form",
     409: "Not as it stands now",
     412: "Changed meanwhile",
     413: "Too large",
@@ -27,7 +28,7 @@ _TITLES: Final = {
 _BY_KIND: Final = {"transient": 503, "rejected": 400, "denied": 403, "defect": 500}
 
 
-_BY_CODE: Final = {"client.refused": 401, "request.too_large": 413, "request.media_type": 415}
+_BY_CODE: Final = {"client.refused": 401, "request.too_large": 413, "request.media_type": 415, "request.accept": 406}
 
 
 def status_of(error: OneDoorError) -> int:

@@ -15,6 +15,8 @@ from exchange.bootstrap import Hub, open_hub
 from exchange.licences.grouped import GroupedReader, probe
 from exchange.licences.lookup import Lookup
 from exchange.licences.view import RegistryView
+from exchange.query.answer import Query
+from exchange.query.rows import RecordReader
 from exchange.settings import Settings
 from exchange.trust.ledger import AsyncLedger
 from exchange.trust.tokens import TokenVerifier
@@ -53,6 +55,9 @@ class Services:
         self.reader = GroupedReader(url)
         self.ledger = await AsyncLedger.open(url, keys, self.clock, incarnation)
         self.lookup = Lookup(self.view, self.reader, self.ledger, keys, self.clock)
+        self._rows = RecordReader(url)
+        refusals = self.lookup.refusals
+        self.records = Query(self.view, self._rows, self.reader, self.ledger, refusals, keys, self.clock)
         self.verifier = TokenVerifier.of(keys, self.view.current)
         self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
         self.reads = ThreadPoolExecutor(REGISTRY_READS_AT_ONCE, "registry-read")
@@ -70,6 +75,7 @@ class Services:
             self.log.warning("sums of refusals were not recorded", code=error.code)
         await self.ledger.close()
         await self.reader.close()
+        await self._rows.close()
         await self.view.close()
         self.reads.shutdown(wait=False, cancel_futures=True)
         self.steps.shutdown(wait=False, cancel_futures=True)

@@ -7,7 +7,6 @@ before the licences are asked, so that the refusal shows nothing about them.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Final
@@ -23,6 +22,7 @@ from exchange.trust.ledger import AsyncLedger
 from exchange.trust.normalise import normalise
 from exchange.trust.record import LedgerRecord, Receipt
 from exchange.trust.release import release
+from exchange.trust.unnamed import unnamed
 from schemas.batch import StoredRows
 from schemas.clock import CHINA, Clock
 from schemas.codes import CODES
@@ -33,7 +33,6 @@ VALID_STATES: Final = frozenset({"01"})
 HOLDER_CODES: Final = {"111": "citizen_id", "001": "credit_code"}
 
 _TRIES: Final = 3
-_DIGITS: Final = re.compile(r"[0-9]{8}")
 _PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+(?![\s\S])"
 _Code = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z._:-]+(?![\s\S])")]
 
@@ -246,9 +245,7 @@ class Lookup:
     def _unnamed(self, text: str, number: str) -> str:
         """Return a text for the ledger: a pseudonym where somebody wrote a person's number into it."""
         plain = normalise(text)
-        if number in plain or (_DIGITS.search(plain) and CODES["citizen_id"].valid(plain)):
-            return self._keys.pseudonym(plain)
-        return text
+        return self._keys.pseudonym(plain) if number in plain else unnamed(text, self._keys)
 
 
 def _licence(table: LicenceTable, row: Row, fields: Mapping[str, Any], today: date) -> Licence:

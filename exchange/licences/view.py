@@ -27,6 +27,7 @@ from schemas.landed import key_columns, lookup_column, lookup_fields
 CLOSED_AFTER_S: Final = 5.0
 POLL_S: Final = 1.0
 _TIMEOUT_S: Final = 3.0
+_MOST_CONTRACTS: Final = 1024
 
 # One statement, so that the table and the run it was made by are of one instant.
 _SERVED: Final = """
@@ -112,6 +113,7 @@ class RegistryView:
         self.licences: Mapping[str, LicenceTable] = {}
         """By resource; one of which nothing has landed yet is not there."""
         self._served: dict[str, Served] = {}
+        self._contracts: dict[tuple[str, str], DataContract] = {}
         self._url = url
         self._registry = registry
         self._log = log
@@ -144,6 +146,16 @@ class RegistryView:
     def current(self, principal: str) -> PrincipalRecord | None:
         """Return a principal as the registry has it now."""
         return self.known.principals.get(principal)
+
+    async def contract(self, resource: str, version: str) -> DataContract:
+        """Return the contract that rows of a resource landed under. The registry is asked for each but once."""
+        kept = self._contracts.get((resource, version))
+        if kept is None:
+            kept = await asyncio.to_thread(self._registry.contract, resource, version)
+            if len(self._contracts) >= _MOST_CONTRACTS:
+                self._contracts.clear()
+            self._contracts[resource, version] = kept
+        return kept
 
     async def refresh(self) -> None:
         """Return when everything was looked at again. Raises ``TransientError`` where that takes too long."""
@@ -204,7 +216,7 @@ class RegistryView:
         before = self._served.get(row["name"])
         if before is not None and before.contract.version == row["contract_version"]:
             return Served(row["oid"], before.contract, row["as_of_first"])
-        contract = await asyncio.to_thread(self._registry.contract, row["name"], row["contract_version"])
+        contract = await self.contract(row["name"], row["contract_version"])
         return Served(row["oid"], contract, row["as_of_first"])
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -288,15 +288,15 @@ def _against(grant: Grant, ask: Ask, now: datetime) -> tuple[Reason, ...]:
 
 
 class CaseAsk(msgspec.Struct, frozen=True):
-    """What a look-up says of its case.
+    """What a look-up, or a query of records, says of its case.
 
-    ``holder`` is the keyed look-up hash under the case resource, where its holder number is personal, else the number itself.
-    ``holder_type`` None: not compared.
+    ``holder`` is the keyed look-up hash under the case resource, where its holder number is personal, else the number itself;
+    None where what is asked is of no one holder, so that it is not compared. ``holder_type`` None: not compared.
     """
 
     case_number: str
     item: str
-    holder: bytes | str
+    holder: bytes | str | None
     holder_type: str | None = None
 
     def __repr__(self) -> str:
@@ -319,7 +319,7 @@ def ground(case_row: Mapping[str, object] | None, ask: CaseAsk, contract: DataCo
         reasons.append(Reason.CASE_CLOSED)
     if case_row.get(role.item_code) != ask.item:
         reasons.append(Reason.CASE_ITEM)
-    if not _same_holder(case_row, ask, role, contract):
+    if ask.holder is not None and not _same_holder(case_row, ask, role, contract):
         reasons.append(Reason.CASE_HOLDER)
     return Refused(tuple(reasons)) if reasons else None
 

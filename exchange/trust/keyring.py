@@ -194,6 +194,10 @@ class KeyRing:
         """Say whether ``claimed`` is the hash of ``data``, in constant time."""
         return hmac.compare_digest(self.content_hash(data).encode(), claimed.encode())
 
+    def page_cipher(self, resource: str) -> AESGCM:
+        """Return the cipher of the page tokens of a resource's queries; from the key files alone, no database is asked."""
+        return AESGCM(self._derive("content_hash", resource, "page").reveal())
+
     def ledger_signer(self) -> Ed25519PrivateKey:
         """Return the key that signs the ledger's checkpoints."""
         return self._files.signing["ledger"]

@@ -26,9 +26,10 @@ START: Final = "chain.start"
 class LedgerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happened, who did it, to what, by which right. The ledger itself fills ``at``, ``chain``, ``n`` and ``salt``.
 
-    ``kind`` is ``area.fact``; ``outcome`` is ``allowed``, ``refused`` or ``done``. ``holder`` is a pseudonym of the permanent
-    key. ``rows`` are row keys or their pseudonyms, ``manifest`` stands for many rows. ``count`` is above 1 where equal
-    refusals were summed up. No field ever holds a personal value.
+    ``kind`` is ``area.fact``; ``outcome`` is ``allowed``, ``refused``, ``done`` or ``cut`` (ended too early). ``holder`` is
+    a pseudonym of the permanent key. ``rows`` are row keys or their pseudonyms, ``manifest`` stands for many rows. ``request``
+    is the same in all records of one answer. ``count`` is above 1 where equal refusals were summed up. No field ever holds a
+    personal value.
     """
 
     v: int = msgspec.field(default_factory=lambda: FORM)

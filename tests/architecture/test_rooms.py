@@ -30,6 +30,7 @@ ROOMS = (
     "exchange/trust",
     "exchange/worker",
     "exchange/licences",
+    "exchange/query",
     "exchange/api",
     "console",
     "console/cli",

@@ -37,6 +37,7 @@ from tests.office import (
     fill,
     insert,
     licence,
+    moved,
     name,
     number,
     question,
@@ -89,18 +90,6 @@ def asked_tables(office: Office) -> Iterator[list[str]]:
     reader.rows = recorded  # type: ignore[method-assign]
     yield tables
     reader.rows = rows  # type: ignore[method-assign]
-
-
-@contextmanager
-def moved(office: Office, table: str) -> Iterator[None]:
-    """Take a table of the hub away for a while."""
-    schema, _, plain = table.partition(".")
-    with psycopg.connect(office.settings.database_url, autocommit=True) as connection:
-        connection.execute(f"ALTER TABLE {table} RENAME TO {plain}_away")
-        try:
-            yield
-        finally:
-            connection.execute(f"ALTER TABLE {schema}.{plain}_away RENAME TO {plain}")
 
 
 def until(office: Office, status: int, body: dict[str, Any], token: str) -> httpx.Response:

@@ -13,6 +13,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from exchange.api.app import create_app, openapi
 from exchange.api.lookup_route import PATH
+from exchange.api.records_route import PATH as RECORDS
+from exchange.query.encode import FORMATS
 from exchange.settings import Settings
 from tests.golden.golden import assert_golden
 
@@ -51,6 +53,9 @@ def test_every_answer_but_success_is_a_problem_document(document: dict[str, Any]
                 if not status.startswith("2"):
                     assert set(response["content"]) == {"application/problem+json"}
     assert set(document["paths"][PATH]["post"]["responses"]) == {"200", "400", "401", "403", "413", "415", "503"}
+    records = document["paths"][RECORDS]["post"]["responses"]
+    assert set(records) == {"200", "400", "401", "403", "406", "413", "415", "503"}
+    assert set(records["200"]["content"]) == {form.media_type for form in FORMATS}
 
 
 def test_nothing_that_names_a_person_stands_in_a_url(document: dict[str, Any]) -> None:

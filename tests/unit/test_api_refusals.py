@@ -136,6 +136,8 @@ ERRORS: list[tuple[OneDoorError, int]] = [
     (RejectedError("m", code="request.body", where="field", fault=Fault.CLIENT), 400),
     (RejectedError("m", code="request.too_large", fault=Fault.CLIENT), 413),
     (RejectedError("m", code="request.media_type", fault=Fault.CLIENT), 415),
+    (RejectedError("m", code="request.accept", where="accept", fault=Fault.CLIENT), 406),
+    (TransientError("m", code="records.busy", fault=Fault.CLIENT), 503),
     (DeniedError("m", code="lookup.refused", fault=Fault.CLIENT), 403),
     (DeniedError("m", code="token.expired", fault=Fault.CLIENT), 401),
     (DeniedError("m", code="client.refused", fault=Fault.CLIENT), 401),

@@ -260,6 +260,14 @@ def test_any_other_case_is_no_ground(row: dict[str, object] | None, ask: CaseAsk
     assert ground(row, ask, CASES) == Refused((reason,))
 
 
+def test_for_a_query_of_no_one_holder_the_case_must_be_open_and_of_the_item() -> None:
+    of_nobody = structs.replace(CASE, holder=None)
+    assert ground(ROW, of_nobody, CASES) is None
+    assert ground(ROW | {"state": "closed"}, of_nobody, CASES) == Refused((Reason.CASE_CLOSED,))
+    assert ground(ROW | {"item": "i2"}, of_nobody, CASES) == Refused((Reason.CASE_ITEM,))
+    assert ground(None, of_nobody, CASES) == Refused((Reason.CASE_UNKNOWN,))
+
+
 def test_a_contract_without_the_role_is_a_ground_for_nothing() -> None:
     assert ground(ROW, CASE, replace(CASES, case_role=None)) == Refused((Reason.CASE_UNKNOWN,))
 
