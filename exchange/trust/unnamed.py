@@ -7,14 +7,21 @@ from typing import Final
 
 from exchange.trust.keyring import KeyRing
 from exchange.trust.normalise import normalise
-from schemas.codes import CODES
+from schemas.codes import CODES, citizen_id_18
 
-_DIGITS: Final = re.compile(r"[0-9]{8}")
+_DIGITS: Final = re.compile(r"[0-9]{15}")
+_IDS: Final = re.compile(r"(?=([1-9][0-9]{16}[0-9X]))")  # wherever it begins: blanks are gone, so digits may stand beside it
+_OLD_IDS: Final = re.compile(r"(?<![0-9])[1-9][0-9]{14}(?![0-9])")  # no check digit: only where it stands by itself
 
 
 def unnamed(text: str, keys: KeyRing) -> str:
-    """Return a text for the ledger: a pseudonym where it is a citizen id, in whatever form it was written."""
+    """Return a text for the ledger: its pseudonym where a citizen id stands in it, in whatever form it was written."""
     plain = normalise(text)
-    if _DIGITS.search(plain) and CODES["citizen_id"].valid(plain):
+    if _DIGITS.search(plain) and (_names_somebody(plain) or any(_names_somebody(normalise(word)) for word in text.split())):
         return keys.pseudonym(plain)
     return text
+
+
+def _names_somebody(plain: str) -> bool:
+    valid = CODES["citizen_id"].valid
+    return any(valid(found[1]) for found in _IDS.finditer(plain)) or any(map(citizen_id_18, _OLD_IDS.findall(plain)))

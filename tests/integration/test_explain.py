@@ -198,6 +198,10 @@ def test_a_number_that_somebody_writes_as_an_item_is_kept_as_a_pseudonym(office:
     record = office.ledger(KIND)[-1]
     assert record["item"] == office.hub.keys.pseudonym(number(2))
     assert number(2) not in json.dumps(record)
+    assert explained(office, office.token(), item=f"of-{number(2)}-1").status_code == 200
+    record = office.ledger(KIND)[-1]
+    assert record["item"] == office.hub.keys.pseudonym(f"OF-{number(2)}-1")
+    assert number(2) not in json.dumps(record)
 
 
 @pytest.mark.parametrize(

@@ -335,11 +335,14 @@ def test_nothing_of_the_holder_is_kept_but_the_pseudonym(office: Office, token: 
     office.ask(question(11, case_number="CASE-X"), token)
     office.ask(question(11, case_number=holder), token)  # a number where it does not belong
     office.ask(question(11, operator=holder, case_number="CASE-Y"), token)
+    other = number(12)  # of somebody who has nothing to do with it
+    assert office.ask(question(11, operator=f"clerk {other}"), token).status_code == 200
+    office.ask(question(11, case_number=f"{other}-1"), token)
     office.ask(question(11, holder_number=holder[:-1] + "?"), token)
     kept = json.dumps(office.ledger(), ensure_ascii=False)
     kept += json.dumps(office.log.events, ensure_ascii=False, default=str)
     kept += office.http.get("/metrics").text
-    for value in (holder, holder[:-1], name(11), "马坝镇11号"):
+    for value in (holder, holder[:-1], other, name(11), "马坝镇11号"):
         assert value not in kept
     assert office.hub.keys.pseudonym(holder) in kept
 

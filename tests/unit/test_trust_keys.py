@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from exchange.trust.keyfiles import SIGNING, SYMMETRIC, create_keys, key_path, read_keys
 from exchange.trust.keyring import KeyRing, MemoryDataKeys
 from exchange.trust.normalise import normalise, normalise_column
+from exchange.trust.unnamed import unnamed
 from schemas.errors import DefectError
 
 NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
@@ -90,6 +91,32 @@ def test_the_usual_forms_of_a_number_have_one_hash(ring: KeyRing) -> None:
     assert len(one) == 16
     assert ring.lookup_hash("cases", "holder_number", "11010519491231002X") != one
     assert ring.lookup_hash("licences", "agent_number", "11010519491231002X") != one
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "440221198001010018",
+        "clerk 440221198001010018",
+        "7 440221198001010018 1",
+        "440221198001010018-1",
+        "经办４４０２２１１９８００１０１００１８",
+        "440221 19800101 0018 x",
+        "11010519491231002x.",
+        "clerk 440221800101001",
+        "7 440221800101001 1",
+        "no. 440221 800101 001",
+    ],
+)
+def test_a_text_in_which_a_citizen_id_stands_becomes_a_pseudonym(ring: KeyRing, written: str) -> None:
+    assert unnamed(written, ring) == ring.pseudonym(normalise(written))
+
+
+@pytest.mark.parametrize(
+    "written", ["job-7", "440221198001010011", "CASE-20261125000123", "clerk 440221801301001", "11440221MB2C12345X"]
+)
+def test_a_text_without_a_citizen_id_stays_as_it_is(ring: KeyRing, written: str) -> None:
+    assert unnamed(written, ring) == written
 
 
 def test_fifteen_digits_without_a_birth_date_stay_fifteen() -> None:
