@@ -518,7 +518,7 @@ def connected(url: str) -> dict[Any, tuple[Any, ...]]:
     found = {}
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as seen:
-            if seen.getpeername()[1] == urlsplit(url).port:
+            if seen.family == socket.AF_INET and seen.getpeername()[1] == urlsplit(url).port:
                 tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
                 alive = bool(seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
                 found[seen.getsockname()] = (alive, *(seen.getsockopt(socket.IPPROTO_TCP, option) for option in tcp))
