@@ -136,6 +136,7 @@ class Lookup:
         names: list[str] = []
         as_of: datetime | None = None
         landed = True
+        by = {name: decision.grant.id for name, decision in allowed}
         for name, decision in allowed:
             table = tables.get(name)
             if table is None or table.as_of is None:
@@ -148,6 +149,7 @@ class Lookup:
             if table.sealed and not self._keys_at_hand.issuperset([row["_key_id"] for row in found]):
                 await self._fetch_keys(found)
             grant = await self._still_allowed(principal, ask, number, name, decision.grant, known)
+            by[name] = grant.id
             released = release(StoredRows(table.contract, found), grant, self._clock.now(), self._keys)
             for position, fields in zip(released.positions, released.rows, strict=True):
                 licences.append(_licence(table, found[position], fields, today))
@@ -158,7 +160,7 @@ class Lookup:
             number,
             outcome="allowed",
             resource=",".join(name for name, _ in allowed),
-            grant=",".join(dict.fromkeys(decided.grant.id for _, decided in allowed)),
+            grant=",".join(dict.fromkeys(by.values())),
             item=ask.item_code,
             case=ask.case_number,
             purpose=ask.purpose,

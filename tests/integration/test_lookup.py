@@ -317,6 +317,32 @@ def test_a_revoked_grant_ends_at_once_by_the_registrys_notice(office: Office, mo
     office.refresh()
 
 
+def test_the_record_names_the_grant_that_released_where_another_holds_by_then(office: Office) -> None:
+    client_id, first, secret = office.machine(a_name())
+    token, reader = office.token(client_id, secret), office.services.reader
+    rows, given = reader.rows, []
+
+    async def slow(place: Place, key: str | bytes) -> Any:
+        found = await rows(place, key)
+        if not given:
+            given.append(await asyncio.to_thread(instead))
+            await office.services.view.refresh()
+        return found
+
+    def instead() -> str:
+        office.hub.registry.revoke_grant(first, by="test", why="another holds")
+        return office.give(office.hub.registry.principal(client_id).id)
+
+    reader.rows = slow  # type: ignore[method-assign]
+    try:
+        answer = office.ask(question(7), token)
+    finally:
+        reader.rows = rows  # type: ignore[method-assign]
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["licences"]) == 2
+    assert office.ledger()[-1]["grant"] == given[0]
+
+
 def test_repeated_refusals_are_summed_up(office: Office, token: str) -> None:
     wrong = question(3, case_number="CASE-SUMMED")
     for _ in range(5):
