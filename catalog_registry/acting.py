@@ -52,12 +52,17 @@ DUTIES_OF_APPLICATION: Final[Mapping[ApplicationEvent, tuple[Duty, ...]]] = Mapp
 
 APPLYING: Final = (_CONSUMER,)
 
-
 OVERSEEING: Final = ("registration_officer", "security_officer", "auditor")
 """Roles that see every resource and every application."""
 
 TAKING_PART: Final = ("provider_editor", "provider_reviewer", "consumer")
 """Roles that see what is their own department's, whatever its state."""
+
+EVERYBODY: Final = (Duty("*", own=False),)
+"""Every account that is not revoked."""
+
+SEEING: Final = (*(Duty(role, own=False) for role in OVERSEEING), *(Duty(role, own=True) for role in TAKING_PART))
+"""Who sees what is not for everybody: all of it, or what is the own department's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from catalog_registry.acting import APPLYING, DUTIES_OF_APPLICATION, Sight, chec
 from catalog_registry.grants import Grants
 from catalog_registry.records import ApplicationRecord, PrincipalRecord, Receiver, ReceiverKind, StepRecord
 from catalog_registry.rules import check_fields, check_said, check_terms, refused
-from catalog_registry.states import ApplicationEvent, ApplicationState, advance_application
+from catalog_registry.states import APPLICATION_LIFE, ApplicationEvent, ApplicationState
 from catalog_registry.store.change import Change
 from catalog_registry.store.history import application_step
 from catalog_registry.store.rows import application_record, known, known_principal, principal_record, step_record
@@ -241,7 +241,7 @@ class Applications(Grants):
             check_duty(who, event, DUTIES_OF_APPLICATION[event], own)
             check_version(version, row.version, row.id)
             before = ApplicationState(row.state)
-            after = advance_application(before, event)
+            after = APPLICATION_LIFE.advance(before, event)
             if event in APPLICATION_REASONED:
                 check_said(why, f"the reason to {event.replace('_', ' ')} an application")
             _check_persons(who, row, event)

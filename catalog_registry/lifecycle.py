@@ -10,7 +10,7 @@ from catalog_registry.acting import DUTIES_OF_RESOURCE, check_duty, check_other_
 from catalog_registry.records import RegisteredResource, StepRecord
 from catalog_registry.resources import Resources
 from catalog_registry.rules import check_said
-from catalog_registry.states import ResourceEvent, ResourceState, advance_resource
+from catalog_registry.states import RESOURCE_LIFE, ResourceEvent, ResourceState
 from catalog_registry.store.history import resource_step
 from catalog_registry.store.rows import known, known_principal, principal_record, step_record
 from catalog_registry.store.tables import RESOURCE_REASONED, ContractVersion, Resource, ResourceHistory
@@ -75,7 +75,7 @@ class Lifecycle(Resources):
             check_duty(who, event, DUTIES_OF_RESOURCE[event], row.department)
             check_version(version, row.row_version, name)
             before = ResourceState(row.state)
-            after = advance_resource(before, event)
+            after = RESOURCE_LIFE.advance(before, event)
             if event in RESOURCE_REASONED:
                 check_said(why, f"the reason to {event} a resource")
             if event in (ResourceEvent.PUBLISH, ResourceEvent.REJECT):

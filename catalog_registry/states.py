@@ -7,9 +7,10 @@ application is checked by the centre, then answered by the provider (reference/d
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from schemas.errors import Fault, RejectedError
 
@@ -89,51 +90,56 @@ NEXT_OF_APPLICATION: Final[Mapping[tuple[ApplicationState, ApplicationEvent], Ap
     }
 )
 
-_AT_THE_END: Final[Mapping[StrEnum, str]] = MappingProxyType(
-    {
-        _R.WITHDRAWN: "register what replaces it under another name",
+
+@dataclass(frozen=True, slots=True)
+class Life(Generic[State, Event]):
+    """The life of a kind of thing: one table, and one pure function that refuses what the table does not have.
+
+    ``what`` is its word with its article, ``code`` the refusal's, ``next`` the table, and ``at_the_end``
+    says, for each state that nothing leads out of, what can be done instead.
+    """
+
+    what: str
+    code: str
+    next: Mapping[tuple[State, Event], State]
+    at_the_end: Mapping[State, str]
+
+    def advance(self, state: State, event: Event) -> State:
+        """Return the state after an event.
+
+        Raises:
+            RejectedError: the table does not have the pair; what could be done instead is told.
+        """
+        after = self.next.get((state, event))
+        if after is None:
+            able = " or ".join(_words(before) for before, possible in self.next if possible == event)
+            possible = [_words(event) for before, event in self.next if before == state]
+            raise RejectedError(
+                f"{_words(event)} is not for {self.what} that is {_words(state)}, but for one that is {able}",
+                code=self.code,
+                remedy=f"what can be done with it: {', '.join(possible)}" if possible else self.at_the_end[state],
+                fault=Fault.CLIENT,
+            )
+        return after
+
+
+RESOURCE_LIFE: Final = Life(
+    "a resource",
+    code="resource.state",
+    next=NEXT_OF_RESOURCE,
+    at_the_end={_R.WITHDRAWN: "register what replaces it under another name"},
+)
+APPLICATION_LIFE: Final = Life(
+    "an application",
+    code="application.state",
+    next=NEXT_OF_APPLICATION,
+    at_the_end={
         _A.RETURNED: "apply again with what was missing",
         _A.GRANTED: "revoke its grant to end it, or apply again for more",
         _A.REFUSED: "apply again on other grounds",
         _A.CANCELLED: "apply again",
-    }
+    },
 )
-
-
-def advance_resource(state: ResourceState, event: ResourceEvent) -> ResourceState:
-    """Return the state of a resource after an event.
-
-    Raises:
-        RejectedError: ``resource.state``, the table does not have the pair; what could be done instead is told.
-    """
-    after = NEXT_OF_RESOURCE.get((state, event))
-    if after is None:
-        able = _able(NEXT_OF_RESOURCE, event)
-        raise RejectedError(
-            f"{_words(event)} is not for a resource that is {_words(state)}, but for one that is {able}",
-            code="resource.state",
-            remedy=_instead(NEXT_OF_RESOURCE, state),
-            fault=Fault.CLIENT,
-        )
-    return after
-
-
-def advance_application(state: ApplicationState, event: ApplicationEvent) -> ApplicationState:
-    """Return the state of an application after an event.
-
-    Raises:
-        RejectedError: ``application.state``, the table does not have the pair; what could be done instead is told.
-    """
-    after = NEXT_OF_APPLICATION.get((state, event))
-    if after is None:
-        able = _able(NEXT_OF_APPLICATION, event)
-        raise RejectedError(
-            f"{_words(event)} is not for an application that is {_words(state)}, but for one that is {able}",
-            code="application.state",
-            remedy=_instead(NEXT_OF_APPLICATION, state),
-            fault=Fault.CLIENT,
-        )
-    return after
 
 
 def diagram(table: Mapping[tuple[State, Event], State], *, begins: State) -> str:
@@ -142,15 +148,6 @@ def diagram(table: Mapping[tuple[State, Event], State], *, begins: State) -> str
     ends = dict.fromkeys(after for after in table.values() if after not in left)
     steps = [f"    {state} --> {after}: {event}" for (state, event), after in table.items()]
     return "\n".join(["stateDiagram-v2", f"    [*] --> {begins}", *steps, *(f"    {end} --> [*]" for end in ends)]) + "\n"
-
-
-def _able(table: Mapping[tuple[State, Event], State], event: Event) -> str:
-    return " or ".join(_words(before) for before, possible in table if possible == event)
-
-
-def _instead(table: Mapping[tuple[State, Event], State], state: State) -> str:
-    possible = [_words(event) for before, event in table if before == state]
-    return f"what can be done with it: {', '.join(possible)}" if possible else _AT_THE_END[state]
 
 
 def _words(name: StrEnum) -> str:

@@ -8,58 +8,58 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from catalog_registry.store.tables import Application, ApplicationHistory, Resource, ResourceHistory
+from catalog_registry.store.tables import Application, ApplicationHistory, History, Resource, ResourceHistory
 
 
-def resource_step(
+def write_step(
     session: Session,
-    row: Resource,
+    table: type[History],
+    key: str,
     event: str,
     *,
+    n: int,
     at: datetime,
     by: str,
     before: str | None,
+    after: str,
     why: str | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a step to a resource's history. The row is as it is after the step; ``before`` is the state that it was in."""
+    """Add a step to a history.
+
+    Args:
+        session: of the change.
+        table: the history.
+        key: of what it is the history of.
+        event: what was done.
+        n: the version that it led to.
+        at: when.
+        by: id of the principal, or who else did it.
+        before: the state that it was in; None where there was nothing.
+        after: the state that it is in now.
+        why: the reason.
+        detail: what was given, or handed over to whom.
+    """
     session.add(
-        ResourceHistory(
-            resource=row.name,
-            n=row.row_version,
+        table(
+            **{table.of: key},
+            n=n,
             at=at,
             by=by,
             event=event,
             from_state=before,
-            to_state=row.state,
+            to_state=after,
             why=why,
             detail=None if detail is None else dict(detail),
         )
     )
 
 
-def application_step(
-    session: Session,
-    row: Application,
-    event: str,
-    *,
-    at: datetime,
-    by: str,
-    before: str | None,
-    why: str | None = None,
-    detail: Mapping[str, Any] | None = None,
-) -> None:
-    """Add a step to an application's history. The row is as it is after the step; ``before`` is the state that it was in."""
-    session.add(
-        ApplicationHistory(
-            application=row.id,
-            n=row.version,
-            at=at,
-            by=by,
-            event=event,
-            from_state=before,
-            to_state=row.state,
-            why=why,
-            detail=None if detail is None else dict(detail),
-        )
-    )
+def resource_step(session: Session, row: Resource, event: str, **more: Any) -> None:
+    """Add a step to a resource's history, as ``write_step``. The row is as it is after the step."""
+    write_step(session, ResourceHistory, row.name, event, n=row.row_version, after=row.state, **more)
+
+
+def application_step(session: Session, row: Application, event: str, **more: Any) -> None:
+    """Add a step to an application's history, as ``write_step``. The row is as it is after the step."""
+    write_step(session, ApplicationHistory, row.id, event, n=row.version, after=row.state, **more)

@@ -154,16 +154,12 @@ class Resource(Base):
     changed_at: Mapped[datetime]
 
 
-class ResourceHistory(Base):
-    """What was done to a resource; never changed. ``n`` is the resource's ``row_version`` that it led to."""
+class History(Base):
+    """What was done to things of a kind; never changed. ``n`` is the version that it led to, ``of`` the column of its key."""
 
-    __tablename__ = "resource_history"
-    __table_args__ = (
-        CheckConstraint(f"event IN ({_texts(('register', 'change', 'code', *ResourceEvent))})", name="event_known"),
-        CheckConstraint(f"event NOT IN ({_texts(RESOURCE_REASONED)}) OR coalesce(why, '') ~ '\\S'", name="has_reason"),
-    )
+    __abstract__ = True
+    of: ClassVar[str]
 
-    resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), primary_key=True)
     n: Mapped[int] = mapped_column(Integer(), primary_key=True, autoincrement=False)
     at: Mapped[datetime]
     by: Mapped[str]
@@ -172,6 +168,19 @@ class ResourceHistory(Base):
     to_state: Mapped[str]
     why: Mapped[str | None]
     detail: Mapped[dict[str, Any] | None]
+
+
+class ResourceHistory(History):
+    """What was done to a resource. ``n`` is its ``row_version``."""
+
+    __tablename__ = "resource_history"
+    of = "resource"
+    __table_args__ = (
+        CheckConstraint(f"event IN ({_texts(('register', 'change', 'code', *ResourceEvent))})", name="event_known"),
+        CheckConstraint(f"event NOT IN ({_texts(RESOURCE_REASONED)}) OR coalesce(why, '') ~ '\\S'", name="has_reason"),
+    )
+
+    resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), primary_key=True)
 
 
 class ContractVersion(Base):
@@ -306,24 +315,18 @@ class Application(Base):
     changed_at: Mapped[datetime]
 
 
-class ApplicationHistory(Base):
-    """What was done to an application; never changed. ``n`` is the application's version that it led to."""
+class ApplicationHistory(History):
+    """What was done to an application."""
 
     __tablename__ = "application_history"
+    of = "application"
     __table_args__ = (
         CheckConstraint(f"event IN ({_texts(('apply', *ApplicationEvent))})", name="event_known"),
         CheckConstraint(f"event NOT IN ({_texts(APPLICATION_REASONED)}) OR coalesce(why, '') ~ '\\S'", name="has_reason"),
     )
 
     application: Mapped[str] = mapped_column(ForeignKey("registry.application.id"), primary_key=True)
-    n: Mapped[int] = mapped_column(Integer(), primary_key=True, autoincrement=False)
-    at: Mapped[datetime]
     by: Mapped[str] = mapped_column(ForeignKey("registry.principal.id"))
-    event: Mapped[str]
-    from_state: Mapped[str | None]
-    to_state: Mapped[str]
-    why: Mapped[str | None]
-    detail: Mapped[dict[str, Any] | None]
 
 
 class CatalogueEntry(Base):

@@ -31,6 +31,7 @@ KINDS: Final = {
     "DefectError": "defect",
     "problem": "HTTP",
     "_denied": "denied",
+    "Life": "rejected",
 }
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _SETTINGS: Final = """
@@ -385,7 +386,8 @@ def _raised(node: ast.Call, owner: str, file: str) -> Raised | None:
     if not _CODE.fullmatch(text):
         return None
     kind = KINDS.get(owner if name == "__init__" else name, "")
-    return Raised(text, kind, file, _words(message), _words(given.get("remedy"))) if kind else None
+    words = f"… is not for {_words(message)} that is …" if name == "Life" else _words(message)
+    return Raised(text, kind, file, words, _words(given.get("remedy"))) if kind else None
 
 
 def _words(node: ast.expr | None) -> str:

@@ -12,14 +12,14 @@ import pytest
 
 from catalog_registry.acting import DUTIES_OF_APPLICATION, DUTIES_OF_RESOURCE, Duty
 from catalog_registry.states import (
+    APPLICATION_LIFE,
     NEXT_OF_APPLICATION,
     NEXT_OF_RESOURCE,
+    RESOURCE_LIFE,
     ApplicationEvent,
     ApplicationState,
     ResourceEvent,
     ResourceState,
-    advance_application,
-    advance_resource,
     diagram,
 )
 from schemas.errors import Fault, RejectedError
@@ -87,12 +87,12 @@ def look(advance: Any, expected: dict[str, dict[str, str]], state: StrEnum, even
 
 @pytest.mark.parametrize(("state", "event"), pairs(ResourceState, ResourceEvent))
 def test_a_resource_takes_each_step_of_its_table_and_no_other(state: ResourceState, event: ResourceEvent) -> None:
-    look(advance_resource, RESOURCE, state, event, "resource")
+    look(RESOURCE_LIFE.advance, RESOURCE, state, event, "resource")
 
 
 @pytest.mark.parametrize(("state", "event"), pairs(ApplicationState, ApplicationEvent))
 def test_an_application_takes_each_step_of_its_table_and_no_other(state: ApplicationState, event: ApplicationEvent) -> None:
-    look(advance_application, APPLICATION, state, event, "application")
+    look(APPLICATION_LIFE.advance, APPLICATION, state, event, "application")
 
 
 def test_the_tables_cannot_be_changed_while_the_hub_runs() -> None:
@@ -102,7 +102,7 @@ def test_the_tables_cannot_be_changed_while_the_hub_runs() -> None:
 
 def test_a_refused_step_says_from_where_it_could_be_taken() -> None:
     with pytest.raises(RejectedError) as refusal:
-        advance_application(ApplicationState.GRANTED, ApplicationEvent.CANCEL)
+        APPLICATION_LIFE.advance(ApplicationState.GRANTED, ApplicationEvent.CANCEL)
     assert refusal.value.message == (
         "cancel is not for an application that is granted, but for one that is submitted or provider review"
     )
