@@ -211,10 +211,12 @@ class Worker:
     # Duties -----------------------------------------------------------------------------------------------------------
 
     def _duties(self) -> None:
+        from exchange.corrections.duty import Corrections
         from exchange.trust.checkpoint import seal_checkpoint
 
         hub = self.hub
         settings = hub.settings
+        corrections = Corrections(hub)
         with hub.connect() as connection:
             due: dict[str, float] = {}
             duties: list[tuple[str, float, Callable[[], object]]] = [
@@ -225,6 +227,7 @@ class Worker:
                 ),
                 ("outbox", 1.0, lambda: publish_outbox(hub)),
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
+                ("corrections", 2.0, corrections.do),
                 ("sweep", 5.0, lambda: sweep(hub, connection)),
                 ("dags", 30.0, hub.registry.refresh_dags),
                 ("bus", 600.0, hub.maintain_bus),

@@ -1,0 +1,147 @@
+"""The row that a correction is about, as the store has it: its landed key, its stored hash, the run that it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from catalog_registry.correction_records import ProvedRun, RowSeen
+from exchange.store import quarantine, tables
+from exchange.store.database import Connection, translated
+from exchange.trust.keyring import KeyRing
+from schemas.batch import RawBatch
+from schemas.conform import conform
+from schemas.contract import DataContract
+from schemas.errors import Fault, RejectedError, TransientError
+from schemas.landed import key_columns, landed_sql
+from schemas.rowfilter import fits, holds
+
+if TYPE_CHECKING:
+    from exchange.bootstrap import Hub
+
+_TRIES: Final = 3
+_NEWEST: Final = """
+SELECT id, contract_version, started_at FROM exchange.run
+WHERE resource = %(resource)s AND state = 'proved' AND (%(run)s::text IS NULL OR id = %(run)s)
+ORDER BY started_at DESC LIMIT 1
+"""
+
+KeyOf = Callable[[DataContract], Sequence[str]]
+"""Returns the landed key under a contract, as texts, keyed hashes as hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at the store gave: the row, the run that the store is of, and the row's clear values, empty where it is gone."""
+
+    row: RowSeen
+    run: ProvedRun
+    contract: DataContract = field(repr=False)
+    clear: Mapping[str, Any] = field(repr=False)
+
+
+def proved_run(hub: Hub, resource: str, run: str | None = None) -> ProvedRun | None:
+    """Return a proved run of a resource, the newest where none is named; None where there is none."""
+    with translated(), hub.connect() as connection:
+        return _proved(connection, resource, run)
+
+
+def given_key(given: Mapping[str, str], keys: KeyRing) -> KeyOf:
+    """Return what gives the landed key of a row that a person named by the values of its key fields, in their usual forms."""
+
+    def key(contract: DataContract) -> Sequence[str]:
+        wanted = [f.name for f in contract.key]
+        if sorted(given) != sorted(wanted):
+            raise RejectedError(
+                f"a row of {contract.name} is named by {', '.join(wanted)}",
+                code="correction.key",
+                where="row",
+                remedy="give the value of each field of the key, and no other",
+                fault=Fault.CLIENT,
+            )
+        narrow = replace(contract, fields=contract.key, cursor=None, case_role=None, licence_role=None)
+        columns = {f.source_name: pa.array([given[f.name]], pa.string()) for f in contract.key}
+        rows = conform(RawBatch(narrow, pa.RecordBatch.from_pydict(columns), datetime.min.replace(tzinfo=UTC))).batch.rows
+        landed = quarantine.landed_key(contract, rows.to_pylist()[0], keys) if rows.num_rows else None
+        if landed is None:
+            raise RejectedError(
+                "a value of the key is not of its field's type", code="correction.key", where="row", fault=Fault.CLIENT
+            )
+        return landed
+
+    return key
+
+
+def look(hub: Hub, resource: str, key_of: KeyOf) -> Looked:
+    """Return a row as the store has it now, with the run that it is of.
+
+    Raises:
+        RejectedError: nothing of the resource has landed yet (``correction.nothing_landed``), or the key is not one.
+        TransientError: runs landed while it was looked at (``records.replaced``).
+    """
+    for _ in range(_TRIES):
+        with translated(), hub.connect() as connection:
+            before = _proved(connection, resource, None)
+            if before is None:
+                raise RejectedError(
+                    "nothing of the resource has landed yet, so no row of it was shared",
+                    code="correction.nothing_landed",
+                    where=resource,
+                    fault=Fault.CLIENT,
+                )
+            contract = hub.registry.contract(resource, before.contract_version)
+            key = tuple(key_of(contract))
+            found = _row(connection, contract, key)
+            if _proved(connection, resource, None) != before:  # runs follow one another: still the same, it was so before
+                continue
+        name = quarantine.row_key(contract, key, hub.keys) or ""
+        stored = None if found is None else bytes(found.pop("_row_hash"))
+        run = before.id if found is None else found.pop("_run")
+        return Looked(RowSeen(name, key, stored, run, before.contract_version), before, contract, found or {})
+    raise TransientError("a later run has landed while the row was looked at", code="records.replaced", where=resource)
+
+
+def let_through(hub: Hub, seen: Looked) -> list[str]:
+    """Return the grants with a row filter, ended ones too, that give the row as it is; those without one give every row."""
+    return [
+        grant.id
+        for grant in hub.registry.grants(resource=seen.contract.name)
+        if grant.row_filter is not None
+        and seen.row.hash is not None
+        and fits(grant.row_filter, seen.contract)
+        and holds(grant.row_filter, seen.clear)
+    ]
+
+
+def _proved(connection: Connection, resource: str, run: str | None) -> ProvedRun | None:
+    row = connection.execute(_NEWEST, {"resource": resource, "run": run}).fetchone()
+    connection.commit()  # the next question is asked of what is there then
+    return None if row is None else ProvedRun(*row)
+
+
+def _row(connection: Connection, contract: DataContract, key: Sequence[str]) -> dict[str, Any] | None:
+    kinds = dict(landed_sql(contract))
+    same = [
+        sql.SQL("{} = decode({}, 'hex')" if kinds[name] == "bytea" else "{} = {}::" + kinds[name]).format(
+            sql.Identifier(name), sql.Placeholder()
+        )
+        for name in key_columns(contract)
+    ]
+    columns = [sql.Identifier(name) for name in (*(f.name for f in contract.clear), "_row_hash", "_run")]
+    statement = sql.SQL("SELECT {} FROM {} WHERE {}").format(
+        sql.SQL(", ").join(columns), tables.serving(contract), sql.SQL(" AND ").join(same)
+    )
+    try:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            found = cursor.execute(statement, list(key)).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        raise TransientError("a later run is landing", code="records.replaced", where=contract.name) from None
+    connection.commit()
+    return found
