@@ -1,7 +1,7 @@
-"""The life of a correction request 异议: a user of data says that it is wrong, its provider answers, a later run shows the change.
+"""The life of a correction request 异议: a user of data says what is wrong, its provider answers, a later run shows the change.
 
-Whoever has the data asks; the provider accepts or refuses; a refusal may be contested, and the centre mediates. What is accepted
-is a work order to the provider, and stays open until a later run shows that the row changed.
+Whoever has the data asks; the provider accepts or refuses; a refusal may be contested, and the centre mediates. What is
+accepted is a work order to the provider, and stays open until a later run shows that the row changed.
 """
 
 from __future__ import annotations
@@ -91,8 +91,10 @@ RULES: Final[Mapping[CorrectionState, str]] = MappingProxyType(
 """The clock rule of each state that somebody has to lead out of: the provider, of one that is contested the centre."""
 
 
-def clock_of(correction: CorrectionRecord, *, rules: Mapping[str, Rule], of: Calendar, now: datetime) -> ApplicationClock | None:
-    """Return the clock of the step that a correction waits for, None where nobody is waited for. A hand-over leaves it going."""
+def clock_of(
+    correction: CorrectionRecord, *, rules: Mapping[str, Rule], of: Calendar, now: datetime
+) -> ApplicationClock | None:
+    """Return the clock of the step that a correction waits for, None where nobody is. A hand-over leaves it going."""
     name = RULES.get(correction.state)
     if name is None:
         return None

@@ -29,11 +29,12 @@ class RowSeen:
 
 @dataclass(frozen=True, slots=True)
 class ProvedRun:
-    """A run of a resource that is proved."""
+    """A run of a resource that is proved: when it began to read, and when what it read was served."""
 
     id: str
     contract_version: str
     started_at: datetime
+    ended_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class NoticeRecord:
-    """What one department was told of one correction, and whether it acknowledged that. ``row`` is as the correction names it."""
+    """What one department was told of one correction, and whether it acknowledged that. ``row`` is named as there."""
 
     id: str
     correction: str

@@ -250,6 +250,8 @@ class Corrections(Part):
             after = run.id if seen.hash is None else seen.run
             if seen.hash == row.hash_before or after == row.run_before:
                 return None
+            if seen.hash is None and run.ended_at <= row.made_at:
+                return None  # gone without a run that took it away: the comparison with the source will tell
             if not _comparable(change.session, row, run.contract_version):
                 return None
             outcome = Outcome.GONE if seen.hash is None else Outcome.APPEARED if row.hash_before is None else Outcome.CHANGED
@@ -465,7 +467,7 @@ class Corrections(Part):
 
 
 def comparable(before: DataContract, after: DataContract) -> bool:
-    """Say whether row hashes under two contracts can be compared: they are over the same fields, of the same types, in order."""
+    """Say whether row hashes under two contracts can be compared: they are over the same fields, of one type, in order."""
     return [(f.name, arrow_type(f)) for f in before.fields] == [(f.name, arrow_type(f)) for f in after.fields]
 
 
@@ -619,7 +621,7 @@ def _check_not_open(session: Session, department: str, resource: str, row: RowSe
     )
     if (found := session.scalars(query.limit(1)).first()) is not None:
         raise refused(
-            f"{department} has asked for it already", "correction.open", where=found, remedy=f"see {found}, or withdraw it first"
+            f"{department} has asked for it already", "correction.open", where=found, remedy="wait for its end, or withdraw it"
         )
 
 

@@ -1,7 +1,7 @@
-"""What the hub does by itself about corrections: closes those whose row a later run changed, and tells those who received it.
+"""What the hub does by itself about corrections: closes those whose row a later run changed, tells those who received it.
 
-Both are changes of the registry with their record in the ledger in one transaction, refused where they were made before: however
-many workers try, each is done once.
+Both are changes of the registry with their record in the ledger in one transaction, refused where they were made before:
+however many workers try, each is done once.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from exchange.corrections.row import Looked, let_through
 from exchange.query.answer import KIND as QUERY_KIND
 from exchange.store.database import translated
 from exchange.trust.record import LedgerRecord
+from schemas.errors import DefectError
 
 if TYPE_CHECKING:
     from exchange.bootstrap import Hub
@@ -86,9 +87,7 @@ def receivers(hub: Hub, correction: CorrectionRecord, seen: Looked | None) -> li
     return [Received(department, found.certain, found.detail()) for department, found in sorted(uses.items())]
 
 
-def _lookups(
-    hub: Hub, correction: CorrectionRecord, grants: Mapping[str, GrantRecord]
-) -> Iterator[tuple[LedgerRecord, bool]]:
+def _lookups(hub: Hub, correction: CorrectionRecord, grants: Mapping[str, GrantRecord]) -> Iterator[tuple[LedgerRecord, bool]]:
     named = ledger_name(correction)
     needle = msgspec.json.encode(named)
     if correction.row_key is None:
@@ -150,4 +149,13 @@ def _records(hub: Hub, kind: str, needle: bytes) -> Iterator[LedgerRecord]:
     with translated(), hub.connect() as connection, psycopg.ServerCursor(connection, "receivers") as cursor:
         cursor.itersize = _FETCHED
         for (body,) in cursor.execute(_FOUND, (kind, needle)):
-            yield _record.decode(bytes(body))
+            try:
+                record = _record.decode(bytes(body))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raise DefectError(
+                    "a record of the ledger is not of the form of a record",
+                    code="ledger.form",
+                    where="trust.ledger",
+                    remedy="run onedoor audit verify",
+                ) from None
+            yield record

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 3
 _NEWEST: Final = """
-SELECT id, contract_version, started_at FROM exchange.run
+SELECT id, contract_version, started_at, ended_at FROM exchange.run
 WHERE resource = %(resource)s AND state = 'proved' AND (%(run)s::text IS NULL OR id = %(run)s)
 ORDER BY started_at DESC LIMIT 1
 """
@@ -39,7 +39,7 @@ KeyOf = Callable[[DataContract], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a look at the store gave: the row, the run that the store is of, and the row's clear values, empty where it is gone."""
+    """What a look at the store gave: the row, the run that the store is of, the row's clear values, none where it is gone."""
 
     row: RowSeen
     run: ProvedRun

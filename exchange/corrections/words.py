@@ -1,4 +1,4 @@
-"""What people write into a correction request: sealed for the request that it stands in. A reason is refused that names somebody.
+"""What people write into a correction request: sealed for the request it stands in. A reason that names somebody is refused.
 
 A sealed text is ``version 1 | 12-byte nonce | ciphertext and tag`` (AES-256-GCM), authenticated with the request's id.
 """

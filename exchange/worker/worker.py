@@ -40,7 +40,7 @@ REPORT_LATE: Final = timedelta(minutes=1)
 
 @dataclass
 class Worker:
-    """One worker process: four threads, each with connections of its own, each going on after a transient error."""
+    """One worker process: five threads, each with connections of its own, each going on after a transient error."""
 
     hub: Hub
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
@@ -53,7 +53,7 @@ class Worker:
         """Work until ``stopping`` is set."""
         threads = [
             threading.Thread(target=self._going_on, args=(what,), name=what.__name__.strip("_"))
-            for what in (self._land, self._close, self._duties, self._reports)
+            for what in (self._land, self._close, self._duties, self._corrections, self._reports)
         ]
         self.hub.log.info("worker started", worker=self.name)
         for thread in threads:
@@ -211,12 +211,10 @@ class Worker:
     # Duties -----------------------------------------------------------------------------------------------------------
 
     def _duties(self) -> None:
-        from exchange.corrections.duty import Corrections
         from exchange.trust.checkpoint import seal_checkpoint
 
         hub = self.hub
         settings = hub.settings
-        corrections = Corrections(hub)
         with hub.connect() as connection:
             due: dict[str, float] = {}
             duties: list[tuple[str, float, Callable[[], object]]] = [
@@ -227,7 +225,6 @@ class Worker:
                 ),
                 ("outbox", 1.0, lambda: publish_outbox(hub)),
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
-                ("corrections", 2.0, corrections.do),
                 ("sweep", 5.0, lambda: sweep(hub, connection)),
                 ("dags", 30.0, hub.registry.refresh_dags),
                 ("bus", 600.0, hub.maintain_bus),
@@ -247,6 +244,16 @@ class Worker:
                         hub.log.error("duty held up", duty=name, worker=self.name, **runs.error_json(error))
                         if connection.closed:
                             return
+
+    def _corrections(self) -> None:
+        """Do the duty of corrections beside the others: to look through a long ledger takes its time."""
+        from exchange.corrections.duty import Corrections
+
+        duty = Corrections(self.hub)
+        with self.hub.connect() as connection:
+            while not self.stopping.wait(LOOK_S):
+                if hold(connection, "corrections", self.name, self.hub.settings.lease_s + LOOK_S):
+                    duty.do()
 
     def _publish_waiting(self, connection: Connection) -> None:
         """Publish what dead collectors left in the spool; a living one holds its resource's lock and does it itself."""

@@ -56,9 +56,7 @@ def _correction() -> None:
             name=op.f("ck_correction_state_known"),
         ),
         sa.CheckConstraint("type IN ('1', '2', '3')", name=op.f("ck_correction_type_known")),
-        sa.CheckConstraint(
-            "outcome IN ('changed', 'gone', 'appeared', 'declared')", name=op.f("ck_correction_outcome_known")
-        ),
+        sa.CheckConstraint("outcome IN ('changed', 'gone', 'appeared', 'declared')", name=op.f("ck_correction_outcome_known")),
         sa.CheckConstraint("(row_name IS NULL) = (row_key IS NULL)", name=op.f("ck_correction_row_has_key")),
         sa.CheckConstraint(
             "state NOT IN ('refused', 'contested', 'upheld') OR answered_by IS NOT NULL", name=op.f("ck_correction_is_answered")
