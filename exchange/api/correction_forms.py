@@ -17,6 +17,8 @@ from exchange.corrections.words import Words
 SHOWN_FROM: Final = (CorrectionState.ACCEPTED, CorrectionState.CLOSED)
 """States in which runs and hashes are shown: before, they would tell whoever asks whether there is such a row."""
 
+_Key = Annotated[dict[str, _Short], msgspec.Meta(max_length=20)]
+
 
 class AskCorrectionBody(_Body, frozen=True):
     """What is wrong, of which row, or of a whole resource."""
@@ -29,8 +31,7 @@ class AskCorrectionBody(_Body, frozen=True):
         default_factory=list
     )
     row: Annotated[
-        dict[_Short, _Short] | None,
-        msgspec.Meta(description="the row's key, field by field; null: it is about the whole resource", max_length=20),
+        _Key | None, msgspec.Meta(description="the row's key, field by field; null: it is about the whole resource")
     ] = None
 
 

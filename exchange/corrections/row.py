@@ -16,6 +16,7 @@ from catalog_registry.correction_records import ProvedRun, RowSeen
 from exchange.store import quarantine, tables
 from exchange.store.database import Connection, translated
 from exchange.trust.keyring import KeyRing
+from exchange.trust.unnamed import names_somebody
 from schemas.batch import RawBatch
 from schemas.conform import conform
 from schemas.contract import DataContract
@@ -25,6 +26,9 @@ from schemas.rowfilter import fits, holds
 
 if TYPE_CHECKING:
     from exchange.bootstrap import Hub
+
+MOST_TEXT: Final = 200
+"""Characters of a key's value at most."""
 
 _TRIES: Final = 3
 _NEWEST: Final = """
@@ -66,6 +70,8 @@ def given_key(given: Mapping[str, str], keys: KeyRing) -> KeyOf:
                 remedy="give the value of each field of the key, and no other",
                 fault=Fault.CLIENT,
             )
+        for f in contract.key:
+            _check_value(given[f.name], personal=f.personal)
         narrow = replace(contract, fields=contract.key, cursor=None, case_role=None, licence_role=None)
         columns = {f.source_name: pa.array([given[f.name]], pa.string()) for f in contract.key}
         rows = conform(RawBatch(narrow, pa.RecordBatch.from_pydict(columns), datetime.min.replace(tzinfo=UTC))).batch.rows
@@ -77,6 +83,25 @@ def given_key(given: Mapping[str, str], keys: KeyRing) -> KeyOf:
         return landed
 
     return key
+
+
+def _check_value(text: str, *, personal: bool) -> None:
+    """Raise ``RejectedError`` where a text is no value of a key, or names somebody although it would be kept in clear."""
+    if "\x00" in text or len(text) > MOST_TEXT:
+        raise RejectedError(
+            f"a value of the key is above {MOST_TEXT} characters, or no text",
+            code="correction.key",
+            where="row",
+            fault=Fault.CLIENT,
+        )
+    if not personal and names_somebody(text):
+        raise RejectedError(
+            "a citizen id stands in a part of the key that is kept in clear",
+            code="correction.personal",
+            where="row",
+            remedy="ask for a correction of the whole resource, and name the row in what is written",
+            fault=Fault.CLIENT,
+        )
 
 
 def look(hub: Hub, resource: str, key_of: KeyOf) -> Looked:
