@@ -59,10 +59,11 @@ class Outcome(StrEnum):
 
 
 class NoticeKind(StrEnum):
-    """What those are told who received it: that it is wrong, or that a later run corrected it."""
+    """What those are told who received it: that it is wrong; then that a later run corrected it, or that it was taken back."""
 
     WRONG = "wrong"
     CORRECTED = "corrected"
+    DROPPED = "dropped"
 
 
 REASONED: Final = (

@@ -309,7 +309,7 @@ class Corrections(Part):
             if kind is NoticeKind.WRONG:
                 row.wrong_told_at = now
             else:
-                row.corrected_told_at = now
+                row.end_told_at = now
             made = []
             for one in received:
                 notice = CorrectionNotice(
@@ -337,6 +337,11 @@ class Corrections(Part):
             if record is not None:
                 record(change.session.connection().connection.driver_connection)
             return made
+
+    def told_wrong(self, correction: str) -> list[Received]:
+        """Return those who were told that it is wrong, as they were."""
+        told = self.notices(correction=correction)
+        return [Received(n.department, n.certain, n.detail) for n in told if n.kind is NoticeKind.WRONG]
 
     def acknowledge_notice(self, notice: str, *, by: str) -> NoticeRecord:
         """Say, for the department that was told, that it was read; return the notice. A second time changes nothing.
@@ -447,9 +452,10 @@ class Corrections(Part):
     def corrections_to_tell(self) -> list[tuple[CorrectionRecord, NoticeKind]]:
         """Return the requests whose receivers have something to be told, and what, oldest first."""
         wrong = and_(Correction.state == CorrectionState.ACCEPTED, Correction.wrong_told_at.is_(None))
-        corrected = and_(Correction.state == CorrectionState.CLOSED, Correction.corrected_told_at.is_(None))
+        ended = Correction.state.in_((CorrectionState.CLOSED, CorrectionState.WITHDRAWN))
+        end = and_(ended, Correction.end_told_at.is_(None))
         with self._database.read() as session:
-            rows = session.scalars(select(Correction).where(or_(wrong, corrected)).order_by(Correction.id)).all()
+            rows = session.scalars(select(Correction).where(or_(wrong, end)).order_by(Correction.id)).all()
             return [(correction_record(row), kind) for row in rows if (kind := _to_tell(row)) is not None]
 
     def correction_history(self, correction: str) -> list[StepRecord]:
@@ -571,8 +577,10 @@ def _to_tell(row: Correction) -> NoticeKind | None:
     """Return what the receivers of a row have to be told now."""
     if row.state == CorrectionState.ACCEPTED and row.wrong_told_at is None:
         return NoticeKind.WRONG
-    if row.state == CorrectionState.CLOSED and row.corrected_told_at is None:
+    if row.state == CorrectionState.CLOSED and row.end_told_at is None:
         return NoticeKind.CORRECTED
+    if row.state == CorrectionState.WITHDRAWN and row.wrong_told_at is not None and row.end_told_at is None:
+        return NoticeKind.DROPPED
     return None
 
 

@@ -68,7 +68,7 @@ class Correction(Base):
     changed_at: Mapped[datetime]
     state_at: Mapped[datetime]
     wrong_told_at: Mapped[datetime | None]
-    corrected_told_at: Mapped[datetime | None]
+    end_told_at: Mapped[datetime | None]
 
 
 class CorrectionHistory(History):
@@ -85,7 +85,7 @@ class CorrectionHistory(History):
 
 
 class CorrectionNotice(Base):
-    """What a department that received it was told of a correction: once that it is wrong, once that it was corrected."""
+    """What a department that received it was told of a correction: once that it is wrong, once how that ended."""
 
     __tablename__ = "correction_notice"
     __table_args__ = (

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from catalog_registry.records import StepRecord
     from catalog_registry.registry import Registry
     from exchange.bootstrap import Hub
+    from exchange.corrections.row import AnsweredRow
     from exchange.corrections.words import Words
 
 Id = Annotated[str, typer.Argument(help="Id of the correction request.")]
@@ -59,6 +60,10 @@ def correction_add(
         list[str] | None,
         typer.Option(help="The row's key: licence_id=L1; give it again for each field. Default: the whole resource."),
     ] = None,
+    answer: Annotated[
+        str | None,
+        typer.Option(help="Instead of a key: the look-up that gave the row, its receipt and which licence: CHAIN/N/1."),
+    ] = None,
     field: Annotated[list[str] | None, typer.Option(help="A field that is wrong; give it again for more.")] = None,
     evidence: Annotated[str | None, typer.Option(help="What shows it, or where that is; kept sealed.")] = None,
     as_json: Json = False,
@@ -82,6 +87,7 @@ def correction_add(
             evidence=evidence,
             fields=field or (),
             row=_key(row),
+            answer=_answer(answer),
         )
         output.show(_told(made, None), as_json=as_json, text=f"correction {made.id} asked for; {made.assigned} answers it")
 
@@ -363,6 +369,19 @@ def _key(given: list[str] | None) -> dict[str, str] | None:
     return key
 
 
+def _answer(given: str | None) -> AnsweredRow | None:
+    """Return the look-up and the place in it that name a row."""
+    from exchange.corrections.row import AnsweredRow
+
+    if given is None:
+        return None
+    chain, _, rest = given.partition("/")
+    n, _, place = rest.partition("/")
+    if not (chain and n.isascii() and n.isdigit() and (place or "1").isascii() and (place or "1").isdigit()):
+        raise typer.BadParameter("an answer is named by CHAIN/N, or CHAIN/N/PLACE", param_hint="--answer")
+    return AnsweredRow(chain, int(n), int(place or "1"))
+
+
 def _read(file: str) -> str:
     from pathlib import Path
 
@@ -374,6 +393,9 @@ def _read(file: str) -> str:
 
 def _revealed(hub: Hub, found: CorrectionRecord, reason: str) -> Words:
     """Open what was written, after the ledger has recorded who looks and why."""
+    from msgspec.structs import replace
+
+    from exchange.corrections.row import opened_key
     from exchange.corrections.words import open_words
     from exchange.trust.ledger import Ledger
     from exchange.trust.record import LedgerRecord
@@ -388,7 +410,8 @@ def _revealed(hub: Hub, found: CorrectionRecord, reason: str) -> Words:
         reason=reason,
     )
     Ledger.open(hub.connect, hub.keys, hub.clock, new_id("cli-", hub.clock.now())).append([record])
-    return open_words(found, hub.keys)
+    words = open_words(found, hub.keys)
+    return words if words.key is not None or found.row is None else replace(words, key=opened_key(hub, found))
 
 
 def _clocked(hub: Hub, found: Sequence[CorrectionRecord]) -> list[tuple[CorrectionRecord, ApplicationClock | None]]:

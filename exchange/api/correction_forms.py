@@ -12,6 +12,7 @@ from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.correction_records import CorrectionRecord, NoticeRecord
 from catalog_registry.correction_words import TYPE_WORDS, CorrectionState
 from exchange.api.registry_forms import ClockAnswer, _Body, _Names, _Short, _Text
+from exchange.corrections.row import AnsweredRow
 from exchange.corrections.words import Words
 
 SHOWN_FROM: Final = (CorrectionState.ACCEPTED, CorrectionState.CLOSED)
@@ -31,7 +32,10 @@ class AskCorrectionBody(_Body, frozen=True):
         default_factory=list
     )
     row: Annotated[
-        _Key | None, msgspec.Meta(description="the row's key, field by field; null: it is about the whole resource")
+        _Key | None, msgspec.Meta(description="the row's key, field by field; null, and no answer: the whole resource")
+    ] = None
+    answer: Annotated[
+        AnsweredRow | None, msgspec.Meta(description="the look-up that gave the row: its receipt, and which of its licences")
     ] = None
 
 
@@ -109,7 +113,7 @@ class NoticeAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     correction: str
-    kind: Annotated[str, msgspec.Meta(description="wrong, or corrected")]
+    kind: Annotated[str, msgspec.Meta(description="wrong; then corrected, or dropped: it was taken back")]
     department: str
     certain: Annotated[bool, msgspec.Meta(description="false: it may have received the row, among others")]
     resource: str

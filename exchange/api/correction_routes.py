@@ -200,6 +200,7 @@ def _requests(route: Route, services: Services) -> None:
                 evidence=body.evidence,
                 fields=body.fields,
                 row=body.row,
+                answer=body.answer,
             )
 
         done = await _done(services, who, "ask", found.name, asked)

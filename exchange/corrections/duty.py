@@ -73,8 +73,11 @@ class Corrections:
         return True
 
     def _tell(self, correction: CorrectionRecord, kind: NoticeKind) -> bool:
-        seen = None if correction.row_key is None else self._look(correction)
-        found = receivers(self.hub, correction, seen)
+        if kind is NoticeKind.DROPPED:
+            found = self.hub.registry.told_wrong(correction.id)
+        else:
+            seen = None if correction.row_key is None else self._look(correction)
+            found = receivers(self.hub, correction, seen)
         manifest = {"correction": correction.id, "kind": kind.value, "departments": ",".join(one.department for one in found)}
         record = self._recorder(TOLD_KIND, correction, manifest)
         return bool(self.hub.registry.tell_receivers(correction.id, kind, found, record=record))

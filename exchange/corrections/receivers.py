@@ -8,7 +8,7 @@ row filter does not let the row through as it was disputed never gave it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +31,7 @@ MOST: Final = 100
 """Receipts and cases that a notice names at most."""
 
 _FETCHED: Final = 2_000
-_FOUND: Final = "SELECT record FROM trust.ledger WHERE kind = %s AND position(%s::bytea IN record) > 0"
+_FOUND: Final = "SELECT record FROM trust.ledger WHERE kind = %s AND position(%s::bytea IN record) > 0 ORDER BY chain, n"
 _record: Final = msgspec.json.Decoder(LedgerRecord)
 
 
@@ -102,20 +102,32 @@ def _lookups(hub: Hub, correction: CorrectionRecord, grants: Mapping[str, GrantR
 def _queries(
     hub: Hub, correction: CorrectionRecord, grants: Mapping[str, GrantRecord], passing: Collection[str]
 ) -> Iterator[tuple[LedgerRecord, bool]]:
-    began: dict[str, LedgerRecord] = {}
-    ended: dict[str, LedgerRecord] = {}
-    needle = b'"resource":' + msgspec.json.encode(correction.resource)
-    for record in _records(hub, QUERY_KIND, needle):
-        if record.resource == correction.resource and record.request is not None and record.outcome != "refused":
-            (began if record.outcome == "allowed" else ended)[record.request] = record
-    for request, record in began.items():
+    for record, end in _answers(_records(hub, QUERY_KIND, b'"resource":' + msgspec.json.encode(correction.resource))):
+        if record.resource != correction.resource:
+            continue
         grant = grants.get(record.grant or "")
         if grant is not None and grant.row_filter is not None and correction.row_key is not None and grant.id not in passing:
             continue
         given = str((record.manifest or {}).get("fields", "")).split(",")
-        certain = _gave(ended.get(request), correction)
+        certain = _gave(end, correction)
         if certain is not None and _of_fields(correction, given):
             yield record, certain
+
+
+def _answers(records: Iterable[LedgerRecord]) -> Iterator[tuple[LedgerRecord, LedgerRecord | None]]:
+    """Yield each answer's first record with its last one, None where it has none; what waits for its other half is kept."""
+    halves: dict[str, LedgerRecord] = {}
+    for record in records:
+        if record.request is None or record.outcome == "refused":
+            continue
+        other = halves.pop(record.request, None)
+        if other is None:
+            halves[record.request] = record
+        else:
+            yield (record, other) if record.outcome == "allowed" else (other, record)
+    for record in halves.values():
+        if record.outcome == "allowed":
+            yield record, None
 
 
 def _gave(end: LedgerRecord | None, correction: CorrectionRecord) -> bool | None:
@@ -145,7 +157,7 @@ def ledger_name(correction: CorrectionRecord) -> str:
 
 
 def _records(hub: Hub, kind: str, needle: bytes) -> Iterator[LedgerRecord]:
-    """Yield the records of a kind that hold a text, at flat memory."""
+    """Yield the records of a kind that hold a text, each chain in its order, at flat memory."""
     with translated(), hub.connect() as connection, psycopg.ServerCursor(connection, "receivers") as cursor:
         cursor.itersize = _FETCHED
         for (body,) in cursor.execute(_FOUND, (kind, needle)):

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import msgspec
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from catalog_registry.correction_records import ProvedRun, RowSeen
+from catalog_registry.correction_records import CorrectionRecord, ProvedRun, RowSeen
 from exchange.store import quarantine, tables
 from exchange.store.database import Connection, translated
 from exchange.trust.keyring import KeyRing
+from exchange.trust.record import LedgerRecord
+from exchange.trust.seal import open_rows
 from exchange.trust.unnamed import names_somebody
 from schemas.batch import RawBatch
 from schemas.conform import conform
@@ -36,6 +39,17 @@ SELECT id, contract_version, started_at, ended_at FROM exchange.run
 WHERE resource = %(resource)s AND state = 'proved' AND (%(run)s::text IS NULL OR id = %(run)s)
 ORDER BY started_at DESC LIMIT 1
 """
+
+_ANSWER: Final = "SELECT record FROM trust.ledger WHERE chain = %(chain)s AND n = %(n)s AND kind = 'licence.lookup'"
+
+
+class AnsweredRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row that a look-up gave: where its receipt says that it is recorded, and which of its licences, the first one 1."""
+
+    chain: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+    n: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    place: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
+
 
 KeyOf = Callable[[DataContract], Sequence[str]]
 """Returns the landed key under a contract, as texts, keyed hashes as hex."""
@@ -81,6 +95,37 @@ def given_key(given: Mapping[str, str], keys: KeyRing) -> KeyOf:
                 "a value of the key is not of its field's type", code="correction.key", where="row", fault=Fault.CLIENT
             )
         return landed
+
+    return key
+
+
+def answered_key(hub: Hub, resource: str, answer: AnsweredRow, department: str) -> KeyOf:
+    """Return what gives the landed key of a row that a department was given by a look-up, named by its receipt and its place.
+
+    Raises:
+        RejectedError: there is no such look-up of the department, or it gave no row of the resource there
+            (``correction.answer``); which of them is not told.
+    """
+    with translated(), hub.connect() as connection:
+        row = connection.execute(_ANSWER, {"chain": answer.chain, "n": answer.n}).fetchone()
+    record = None if row is None else msgspec.json.decode(bytes(row[0]), type=LedgerRecord)
+    names: Sequence[str] = ()
+    if record is not None and record.outcome == "allowed" and record.department == department:
+        names = record.rows
+    name = names[answer.place - 1] if 1 <= answer.place <= len(names) else ""
+    rest = name.removeprefix(f"{resource}/")
+
+    def key(contract: DataContract) -> Sequence[str]:
+        parts = rest.split("/") if len(contract.key) > 1 else [rest]
+        if rest == name or len(parts) != len(contract.key):
+            raise RejectedError(
+                f"no look-up of {department} gave a row of {resource} there",
+                code="correction.answer",
+                where="answer",
+                remedy="name the receipt of the answer, and the place of the licence in it, the first one 1",
+                fault=Fault.CLIENT,
+            )
+        return parts
 
     return key
 
@@ -145,13 +190,37 @@ def let_through(hub: Hub, seen: Looked) -> list[str]:
     ]
 
 
+def opened_key(hub: Hub, correction: CorrectionRecord) -> dict[str, str] | None:
+    """Return the key of a request's row as the store has it, in clear; None where no row is served. The caller has recorded
+    who looks at it and why.
+    """
+    key = correction.row_key or ()
+    seen = look(hub, correction.resource, lambda _: key)
+    if seen.row.hash is None:
+        return None
+    contract = seen.contract
+    personal = [f for f in contract.key if f.personal]
+    clear = {f.name: str(seen.clear[f.name]) for f in contract.key if not f.personal}
+    if not personal:
+        return clear
+    with translated(), hub.connect() as connection:
+        row = _row(connection, contract, key, (*key_columns(contract), "_sealed", "_key_id"))
+    if row is None:
+        return None
+    (values,) = open_rows(contract, [row], hub.keys, personal)
+    return clear | {name: str(value) for name, value in values.items()}
+
+
 def _proved(connection: Connection, resource: str, run: str | None) -> ProvedRun | None:
     row = connection.execute(_NEWEST, {"resource": resource, "run": run}).fetchone()
     connection.commit()  # the next question is asked of what is there then
     return None if row is None else ProvedRun(*row)
 
 
-def _row(connection: Connection, contract: DataContract, key: Sequence[str]) -> dict[str, Any] | None:
+def _row(
+    connection: Connection, contract: DataContract, key: Sequence[str], wanted: Sequence[str] = ()
+) -> dict[str, Any] | None:
+    """Return the wanted columns of a served row, the clear ones with hash and run where none is named."""
     kinds = dict(landed_sql(contract))
     same = [
         sql.SQL("{} = decode({}, 'hex')" if kinds[name] == "bytea" else "{} = {}::" + kinds[name]).format(
@@ -159,7 +228,8 @@ def _row(connection: Connection, contract: DataContract, key: Sequence[str]) -> 
         )
         for name in key_columns(contract)
     ]
-    columns = [sql.Identifier(name) for name in (*(f.name for f in contract.clear), "_row_hash", "_run")]
+    names = wanted or (*(f.name for f in contract.clear), "_row_hash", "_run")
+    columns = [sql.Identifier(name) for name in names]
     statement = sql.SQL("SELECT {} FROM {} WHERE {}").format(
         sql.SQL(", ").join(columns), tables.serving(contract), sql.SQL(" AND ").join(same)
     )

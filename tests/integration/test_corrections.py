@@ -313,6 +313,21 @@ def test_a_whole_resource_is_closed_by_the_provider_with_a_later_run_and_all_its
     assert {"housing", "calm"} <= notices(desk, path, "corrected").keys()
 
 
+def test_an_accepted_request_that_is_taken_back_is_told_to_those_who_were_told(desk: Desk) -> None:  # noqa: F811
+    look_up(desk, 1, "of_calm")
+    path = accepted(desk, "L1-T-BIZ", "of_civil")
+    do(desk)
+    assert notices(desk, path, "wrong")["calm"] is True
+    assert desk.step(path, "withdraw", "of_civil", why="I read it wrong").json()["state"] == "withdrawn"
+    look_up(desk, 1, "of_tax")
+    do(desk)
+    assert notices(desk, path, "dropped") == notices(desk, path, "wrong")
+    assert do(desk) == 0
+    mend(desk, "L1-T-BIZ", "440221-1-OTHER")
+    do(desk)
+    assert desk.get(path, "of_civil").json()["state"] == "withdrawn"
+
+
 # Who received it --------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +388,29 @@ def test_a_row_whose_key_is_personal_is_named_by_its_pseudonym_and_found_in_the_
     assert notices(desk, path, "wrong") == {"housing": True}
     for table in ("registry.correction", "registry.correction_history", "registry.correction_notice", "registry.outbox"):
         assert not [row for row in office.made.rows(f"SELECT * FROM {table}") if number(1) in str(row)], table
+
+
+def test_a_row_is_named_by_the_answer_that_gave_it_without_its_key(desk: Desk) -> None:  # noqa: F811
+    answer = desk.office.ask(question(2), desk.token("of_housing")).json()
+    place = 1 + [one["fields"].get("licence_id") for one in answer["licences"]].index("L2-T-ID")
+    receipt = {"chain": answer["receipt"]["chain"], "n": answer["receipt"]["n"], "place": place}
+    for by, wrong in (
+        ("of_tax", receipt),
+        ("of_housing", receipt | {"place": 9}),
+        ("of_housing", receipt | {"n": receipt["n"] + 1000}),
+        ("of_housing", receipt | {"chain": "no such"}),
+    ):
+        assert told(ask(desk, by, answer=wrong)) == (422, "correction.answer")
+    assert told(ask(desk, "of_housing", key={"licence_id": "L1"}, answer=receipt)) == (422, "correction.key")
+    assert told(ask(desk, "of_housing", answer={"chain": "c", "n": -1})) == (400, "request.body")
+    made = ask(desk, "of_housing", answer=receipt)
+    assert (made.status_code, made.json()["row"], made.json()["words"]["key"]) == (201, "L2-T-ID", None)
+    path = f"/corrections/{made.json()['id']}"
+    order = desk.step(path, "accept", "reviewer").json()
+    assert order["hash_before"] == stored_hash(desk, "L2-T-ID")
+    mend(desk, "L2-T-ID", "440221-2-AGAIN")
+    do(desk)
+    assert desk.get(path, "of_housing").json()["outcome"] == "changed"
 
 
 # Who may ----------------------------------------------------------------------------------------------------------------
@@ -533,6 +571,20 @@ def test_the_whole_way_by_the_command_line(desk: Desk, onedoor: Callable[..., An
     assert notice["id"] in onedoor("notices", "--department", "tax", "--unread")
     assert onedoor("acknowledge", notice["id"], "--as", "of_tax") == f"notice {notice['id']} is acknowledged\n"
     assert notice["id"] not in onedoor("notices", "--department", "tax", "--unread")
+
+
+def test_the_key_of_a_row_that_was_named_by_an_answer_is_revealed_with_a_reason(
+    desk: Desk,  # noqa: F811
+    onedoor: Callable[..., Any],
+) -> None:
+    answer = desk.office.ask(question(2), desk.token("of_housing")).json()
+    place = 1 + [one["resource"] for one in answer["licences"]].index("holders")
+    named = f"{answer['receipt']['chain']}/{answer['receipt']['n']}/{place}"
+    ident = onedoor("add", "holders", "--as", "of_housing", "--answer", named, "--content", "x", "--json")["id"]
+    shown = onedoor("show", ident, "--reveal", "--reason", "复核", "--json")
+    assert shown["words"]["key"] == {"holder_number": number(2)}
+    assert number(2) not in str(shown["correction"])
+    onedoor("add", "holders", "--as", "of_housing", "--answer", "no-number", "--content", "x", fails=2)
 
 
 def test_the_command_line_withdraws_resolves_and_tells_what_is_wrong(desk: Desk, onedoor: Callable[..., Any]) -> None:  # noqa: F811

@@ -30,7 +30,7 @@ from tests.unit.test_states import look, pairs, who_may
 # Written out once more by hand: a step that is put into the table, or taken out of it, is to be read by a person here.
 CORRECTION = {
     "submitted": {"accept": "accepted", "refuse": "refused", "withdraw": "withdrawn", "hand_over": "submitted"},
-    "accepted": {"hand_over": "accepted", "resolve": "closed", "close": "closed"},
+    "accepted": {"hand_over": "accepted", "withdraw": "withdrawn", "resolve": "closed", "close": "closed"},
     "refused": {"contest": "contested"},
     "contested": {"uphold": "upheld", "overrule": "accepted", "withdraw": "withdrawn"},
     "upheld": {},

@@ -50,7 +50,7 @@ def _correction() -> None:
         sa.Column("changed_at", INSTANT, nullable=False),
         sa.Column("state_at", INSTANT, nullable=False),
         sa.Column("wrong_told_at", INSTANT, nullable=True),
-        sa.Column("corrected_told_at", INSTANT, nullable=True),
+        sa.Column("end_told_at", INSTANT, nullable=True),
         sa.CheckConstraint(
             "state IN ('submitted', 'accepted', 'refused', 'contested', 'upheld', 'withdrawn', 'closed')",
             name=op.f("ck_correction_state_known"),
@@ -137,7 +137,7 @@ def _notice() -> None:
         sa.Column("at", INSTANT, nullable=False),
         sa.Column("acknowledged_at", INSTANT, nullable=True),
         sa.Column("acknowledged_by", sa.Text(), nullable=True),
-        sa.CheckConstraint("kind IN ('wrong', 'corrected')", name=op.f("ck_correction_notice_kind_known")),
+        sa.CheckConstraint("kind IN ('wrong', 'corrected', 'dropped')", name=op.f("ck_correction_notice_kind_known")),
         sa.CheckConstraint(
             "(acknowledged_at IS NULL) = (acknowledged_by IS NULL)", name=op.f("ck_correction_notice_acknowledged_by_somebody")
         ),
