@@ -452,10 +452,12 @@ class Corrections(Part):
     def corrections_to_tell(self) -> list[tuple[CorrectionRecord, NoticeKind]]:
         """Return the requests whose receivers have something to be told, and what, oldest first."""
         wrong = and_(Correction.state == CorrectionState.ACCEPTED, Correction.wrong_told_at.is_(None))
-        ended = Correction.state.in_((CorrectionState.CLOSED, CorrectionState.WITHDRAWN))
-        end = and_(ended, Correction.end_told_at.is_(None))
+        dropped = and_(Correction.state == CorrectionState.WITHDRAWN, Correction.wrong_told_at.is_not(None))
+        waiting = or_(wrong, Correction.state == CorrectionState.CLOSED, dropped)
         with self._database.read() as session:
-            rows = session.scalars(select(Correction).where(or_(wrong, end)).order_by(Correction.id)).all()
+            rows = session.scalars(
+                select(Correction).where(Correction.end_told_at.is_(None), waiting).order_by(Correction.id)
+            ).all()
             return [(correction_record(row), kind) for row in rows if (kind := _to_tell(row)) is not None]
 
     def correction_history(self, correction: str) -> list[StepRecord]:

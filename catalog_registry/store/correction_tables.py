@@ -41,6 +41,7 @@ class Correction(Base):
         CheckConstraint("decided_by <> asker", name="asker_does_not_decide"),
         CheckConstraint("decided_by <> answered_by", name="two_persons"),
         Index("ix_correction_open", "state", postgresql_where=text("state IN ('submitted', 'contested', 'accepted')")),
+        Index("ix_correction_to_tell", "id", postgresql_where=text("end_told_at IS NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

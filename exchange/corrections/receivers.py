@@ -41,7 +41,8 @@ class _Uses:
 
     certain: bool = False
     times: int = 0
-    instants: list[str] = field(default_factory=list)
+    first_at: str = ""
+    last_at: str = ""
     systems: set[str] = field(default_factory=set)
     cases: dict[str, None] = field(default_factory=dict)
     receipts: list[dict[str, str | int]] = field(default_factory=list)
@@ -49,7 +50,8 @@ class _Uses:
     def add(self, record: LedgerRecord, *, certain: bool) -> None:
         self.certain = self.certain or certain
         self.times += 1
-        self.instants = [min(record.at, *self.instants[:1]), max(record.at, *self.instants[-1:])]
+        self.first_at = min(record.at, self.first_at or record.at)
+        self.last_at = max(record.at, self.last_at)
         if record.system is not None:
             self.systems.add(record.system)
         if record.case is not None and len(self.cases) < MOST:
@@ -60,8 +62,8 @@ class _Uses:
     def detail(self) -> dict[str, Any]:
         return {
             "times": self.times,
-            "first_at": self.instants[0],
-            "last_at": self.instants[-1],
+            "first_at": self.first_at,
+            "last_at": self.last_at,
             "systems": sorted(self.systems),
             "cases": list(self.cases),
             "receipts": self.receipts,

@@ -91,6 +91,8 @@ def _correction() -> None:
         op.create_index(f"ix_correction_{column}", "correction", [column], schema=SCHEMA)
     waiting = sa.text("state IN ('submitted', 'contested', 'accepted')")
     op.create_index("ix_correction_open", "correction", ["state"], schema=SCHEMA, postgresql_where=waiting)
+    to_tell = sa.text("end_told_at IS NULL")
+    op.create_index("ix_correction_to_tell", "correction", ["id"], schema=SCHEMA, postgresql_where=to_tell)
 
 
 def _history() -> None:
