@@ -74,14 +74,13 @@ def correction_add(
 
     Example: onedoor correction add licences --as li.na --row licence_id=L1 --field valid_to --content '有效期与原件不符'
     """
-    from exchange.corrections.ask import ask_correction
+    from exchange.corrections.ask import prepared_correction
 
     with _hub() as hub:
-        made = ask_correction(
+        prepared = prepared_correction(
             hub,
-            hub.registry,
             resource,
-            by=who,
+            department=hub.registry.principal(who).department,
             type_=kind,
             content=typer.get_text_stream("stdin").read() if content == "-" else content,
             evidence=evidence,
@@ -89,6 +88,7 @@ def correction_add(
             row=_key(row),
             answer=_answer(answer),
         )
+        made = prepared.ask(hub.registry, by=who)
         output.show(_told(made, None), as_json=as_json, text=f"correction {made.id} asked for; {made.assigned} answers it")
 
 

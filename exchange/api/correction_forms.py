@@ -84,7 +84,7 @@ class CorrectionLine(msgspec.Struct, frozen=True, kw_only=True):
 class CorrectionAnswer(CorrectionLine, frozen=True, kw_only=True):
     """A correction request with what was written."""
 
-    words: WordsAnswer
+    words: Annotated[WordsAnswer | None, msgspec.Meta(description="null where it was not asked for: in the answer to a step")]
 
 
 class CorrectionPage(msgspec.Struct, frozen=True):
@@ -140,9 +140,10 @@ def correction_line(found: CorrectionRecord, clock: ApplicationClock | None) -> 
     return CorrectionLine(**_line(found, clock))
 
 
-def correction_answer(found: CorrectionRecord, clock: ApplicationClock | None, words: Words) -> CorrectionAnswer:
-    """Return a request with what was written."""
-    return CorrectionAnswer(**_line(found, clock), words=WordsAnswer(words.content, words.evidence, words.key))
+def correction_answer(found: CorrectionRecord, clock: ApplicationClock | None, words: Words | None) -> CorrectionAnswer:
+    """Return a request with what was written; that it is read has been recorded."""
+    said = None if words is None else WordsAnswer(words.content, words.evidence, words.key)
+    return CorrectionAnswer(**_line(found, clock), words=said)
 
 
 def notice_answer(found: NoticeRecord) -> NoticeAnswer:

@@ -55,9 +55,9 @@ from exchange.api.registry_frame import (
 )
 from exchange.api.registry_routes import _resource
 from exchange.api.services import Services
-from exchange.corrections.ask import ask_correction
+from exchange.corrections.ask import Prepared, prepared_correction
 from exchange.corrections.row import proved_run
-from exchange.corrections.words import check_reason, open_words
+from exchange.corrections.words import Words, check_reason, open_words
 from exchange.trust.record import LedgerRecord
 from schemas.errors import Fault, RejectedError
 
@@ -137,12 +137,7 @@ def _lists(route: Route, services: Services) -> None:
         seen = sight(asker_of(services, request))
         after, limit = page_of(request, ID, also=("unread",))
         unread = request.query_params.get("unread") == "yes"
-        rows = await in_thread(
-            services.reads,
-            lambda: services.hub.registry.notices(unread=unread, seen=seen, after=after, limit=limit + 1),
-        )
-        following = rows[limit - 1].id if len(rows) > limit else None
-        return json_answer(NoticePage([notice_answer(row) for row in rows[:limit]], following))
+        return await _notice_page(services, limit, unread=unread, seen=seen, after=after)
 
     @route(
         "POST",
@@ -189,12 +184,11 @@ def _requests(route: Route, services: Services) -> None:
         body = await body_of(request, AskCorrectionBody)
         found = await _resource(services, sight(who), body.resource)
 
-        def asked() -> CorrectionRecord:
-            return ask_correction(
+        def prepared() -> Prepared:
+            return prepared_correction(
                 services.hub,
-                services.registry,
                 found.name,
-                by=who.id,
+                department=who.department,
                 type_=body.type,
                 content=body.content,
                 evidence=body.evidence,
@@ -203,8 +197,9 @@ def _requests(route: Route, services: Services) -> None:
                 answer=body.answer,
             )
 
-        done = await _done(services, who, "ask", found.name, asked)
-        answer = await _shown(services, done, status=201)
+        ready = await in_thread(services.reads, prepared)  # the store is not looked at while other steps wait
+        done = await _done(services, who, "ask", found.name, lambda: ready.ask(services.registry, by=who.id))
+        answer = _answer(services, done, status=201)
         answer.headers["location"] = f"{CORRECTIONS}/{done.id}"
         return answer
 
@@ -225,7 +220,7 @@ def _requests(route: Route, services: Services) -> None:
             manifest={"correction": found.id},
         )
         await services.ledger.append(record)
-        return await _shown(services, found)
+        return _answer(services, found, open_words(found, services.hub.keys))
 
     @route(
         "GET",
@@ -257,11 +252,7 @@ def _requests(route: Route, services: Services) -> None:
         found = await _correction(services, sight(who), request.path_params["id"])
         check_duty(who, "see who received it", KNOWING_RECEIVERS, found.assigned)
         after, limit = page_of(request, ID)
-        rows = await in_thread(
-            services.reads, lambda: services.hub.registry.notices(correction=found.id, after=after, limit=limit + 1)
-        )
-        following = rows[limit - 1].id if len(rows) > limit else None
-        return json_answer(NoticePage([notice_answer(row) for row in rows[:limit]], following))
+        return await _notice_page(services, limit, correction=found.id, after=after)
 
 
 def _steps(route: Route, services: Services) -> None:
@@ -275,7 +266,7 @@ def _steps(route: Route, services: Services) -> None:
             found = await _correction(services, sight(who), request.path_params["id"])
             version, given = version_of(request, found.id), await body_of(request, body)
             done = await _done(services, who, event, found.resource, lambda: act(given)(services.registry, found, who, version))
-            return await _shown(services, done)
+            return _answer(services, done)
 
     for event, words, take in (
         (CorrectionEvent.ACCEPT, "Say that it is wrong, and correct it", Registry.accept_correction),
@@ -331,6 +322,12 @@ async def _notice(services: Services, seen: Sight, notice: str) -> NoticeRecord:
     return found
 
 
+async def _notice_page(services: Services, limit: int, **wanted: Any) -> Response:
+    rows = await in_thread(services.reads, lambda: services.hub.registry.notices(**wanted, limit=limit + 1))
+    following = rows[limit - 1].id if len(rows) > limit else None
+    return json_answer(NoticePage([notice_answer(row) for row in rows[:limit]], following))
+
+
 def _filters(request: Request) -> dict[str, Any]:
     """Return the filters of a list that were given. Raises ``RejectedError`` where one is not of its form."""
     given = {name: value for name, value in request.query_params.items() if name in _FILTERS}
@@ -349,9 +346,8 @@ def _clock(services: Services, found: CorrectionRecord) -> ApplicationClock | No
     return clock_of(found, rules=hub.clock_rules, of=hub.workdays, now=services.clock.now())
 
 
-async def _shown(services: Services, found: CorrectionRecord, *, status: int = 200) -> Response:
-    answer = correction_answer(found, _clock(services, found), open_words(found, services.hub.keys))
-    return json_answer(answer, tag=found.version, status=status)
+def _answer(services: Services, found: CorrectionRecord, words: Words | None = None, *, status: int = 200) -> Response:
+    return json_answer(correction_answer(found, _clock(services, found), words), tag=found.version, status=status)
 
 
 def late_answer(rows: list[tuple[CorrectionRecord, ApplicationClock | None]]) -> LateAnswer:

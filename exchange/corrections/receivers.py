@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -31,7 +32,7 @@ MOST: Final = 100
 """Receipts and cases that a notice names at most."""
 
 _FETCHED: Final = 2_000
-_FOUND: Final = "SELECT record FROM trust.ledger WHERE kind = %s AND position(%s::bytea IN record) > 0 ORDER BY chain, n"
+_FOUND: Final = "SELECT record FROM trust.ledger WHERE kind = %s AND position(%s::bytea IN record) > 0"
 _record: Final = msgspec.json.Decoder(LedgerRecord)
 
 
@@ -83,7 +84,7 @@ def receivers(hub: Hub, correction: CorrectionRecord, seen: Looked | None) -> li
     if seen is not None and seen.row.hash is not None and seen.row.hash.hex() == correction.hash_before:
         passing |= set(let_through(hub, seen))  # grants made since it was asked
     uses: defaultdict[str, _Uses] = defaultdict(_Uses)
-    for record, certain in (*_lookups(hub, correction, grants), *_queries(hub, correction, grants, passing)):
+    for record, certain in chain(_lookups(hub, correction, grants), _queries(hub, correction, grants, passing)):
         if record.department is not None:
             uses[record.department].add(record, certain=certain)
     return [Received(department, found.certain, found.detail()) for department, found in sorted(uses.items())]
@@ -159,7 +160,7 @@ def ledger_name(correction: CorrectionRecord) -> str:
 
 
 def _records(hub: Hub, kind: str, needle: bytes) -> Iterator[LedgerRecord]:
-    """Yield the records of a kind that hold a text, each chain in its order, at flat memory."""
+    """Yield the records of a kind that hold a text, at flat memory."""
     with translated(), hub.connect() as connection, psycopg.ServerCursor(connection, "receivers") as cursor:
         cursor.itersize = _FETCHED
         for (body,) in cursor.execute(_FOUND, (kind, needle)):

@@ -27,7 +27,7 @@ from tests.integration.test_registry_api import (  # noqa: F401 - the fixtures
     eventually,
     told,
 )
-from tests.office import CASES, LICENCES, PURPOSE, insert, licence, name, number, question
+from tests.office import CASES, LICENCES, PURPOSE, insert, licence, moved, name, number, question
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -145,7 +145,12 @@ def test_a_wrong_row_is_disputed_corrected_and_all_who_received_it_are_told(desk
     shown = made.json()
     assert (made.status_code, shown["state"], shown["assigned"], shown["row"]) == (201, "submitted", PROVIDER, row)
     assert (shown["hash_before"], shown["run_before"]) == (None, None)
-    assert shown["words"] == {"content": CONTENT, "evidence": "原件扫描 2026-117", "key": {"licence_id": row}}
+    assert shown["words"] is None
+    assert desk.get(f"/corrections/{shown['id']}", "of_civil").json()["words"] == {
+        "content": CONTENT,
+        "evidence": "原件扫描 2026-117",
+        "key": {"licence_id": row},
+    }
     assert (shown["clock"]["rule"], shown["clock"]["workdays"], shown["clock"]["department"]) == (
         "correction.answer",
         10,
@@ -235,7 +240,7 @@ def test_a_row_that_is_gone_counts_as_changed(desk: Desk) -> None:  # noqa: F811
 def test_a_row_that_is_missing_is_asked_for_without_being_told_so_and_closed_when_it_appears(desk: Desk) -> None:  # noqa: F811
     there, missing = (ask(desk, "of_tax", key={"licence_id": row}).json() for row in ("L1-T-OTHER", "L9-T-ID"))
     differ = {name for name in there if there[name] != missing[name]}
-    assert differ == {"id", "row", "made_at", "changed_at", "words", "clock"}
+    assert differ == {"id", "row", "made_at", "changed_at", "clock"}
     path = f"/corrections/{missing['id']}"
     assert desk.step(path, "accept", "reviewer").json()["hash_before"] is None
     insert(desk.office.made.source_url, "licences", [licence(9, "T-ID")])
@@ -271,6 +276,21 @@ def test_two_workers_close_and_tell_once(desk: Desk) -> None:  # noqa: F811
     assert notices(desk, path, "corrected")["calm"] is True
     told_calm = "SELECT count(*) FROM registry.correction_notice WHERE correction = %s AND department = 'calm' AND kind = %s"
     assert desk.office.made.rows(told_calm, correction, "corrected") == [(1,)]
+
+
+def test_nothing_is_closed_or_told_without_its_record(desk: Desk) -> None:  # noqa: F811
+    path = accepted(desk, "L3-T-OTHER", "of_housing")
+    ident = path.rpartition("/")[2]
+    do(desk)
+    registry = desk.office.hub.registry
+    with moved(desk.office, "trust.ledger"):
+        mend(desk, "L3-T-OTHER", "440221-3-OTHER")
+        assert do(desk) == 0
+        assert registry.correction(ident).state == "accepted"
+    assert "correction.closed" not in events(desk, ident)
+    do(desk)
+    assert registry.correction(ident).state == "closed"
+    assert [r["manifest"]["correction"] for r in ledger(desk, "correction.close")].count(ident) == 1
 
 
 def test_hashes_under_a_contract_of_other_fields_prove_nothing_and_the_provider_names_the_run(desk: Desk) -> None:  # noqa: F811
@@ -404,8 +424,9 @@ def test_a_row_is_named_by_the_answer_that_gave_it_without_its_key(desk: Desk) -
     assert told(ask(desk, "of_housing", key={"licence_id": "L1"}, answer=receipt)) == (422, "correction.key")
     assert told(ask(desk, "of_housing", answer={"chain": "c", "n": -1})) == (400, "request.body")
     made = ask(desk, "of_housing", answer=receipt)
-    assert (made.status_code, made.json()["row"], made.json()["words"]["key"]) == (201, "L2-T-ID", None)
+    assert (made.status_code, made.json()["row"]) == (201, "L2-T-ID")
     path = f"/corrections/{made.json()['id']}"
+    assert desk.get(path, "of_housing").json()["words"] == {"content": CONTENT, "evidence": None, "key": None}
     order = desk.step(path, "accept", "reviewer").json()
     assert order["hash_before"] == stored_hash(desk, "L2-T-ID")
     mend(desk, "L2-T-ID", "440221-2-AGAIN")
@@ -566,8 +587,8 @@ def test_the_whole_way_by_the_command_line(desk: Desk, onedoor: Callable[..., An
     said = onedoor("show", ident)
     assert all(word in said for word in ("closed (version 6), changed", run, shown["correction"]["hash_after"], "--reveal"))
     assert number(1) not in said
-    notice = next(n for n in onedoor("notices", "--correction", ident, "--json") if n["department"] == "tax")
-    assert notice["kind"] == "corrected"
+    told_tax = [n for n in onedoor("notices", "--correction", ident, "--json") if n["department"] == "tax"]
+    (notice,) = [n for n in told_tax if n["kind"] == "corrected"]  # that it is wrong is told where a worker was quick
     assert notice["id"] in onedoor("notices", "--department", "tax", "--unread")
     assert onedoor("acknowledge", notice["id"], "--as", "of_tax") == f"notice {notice['id']} is acknowledged\n"
     assert notice["id"] not in onedoor("notices", "--department", "tax", "--unread")
