@@ -19,6 +19,7 @@ from console.cli import main, output
 from exchange.corrections.duty import Corrections
 from schemas.contract import Field, LogicalType
 from schemas.odcs import write_contract
+from tests.hub import PEOPLE, PEOPLE_TABLE
 from tests.integration.test_registry_api import (  # noqa: F401 - the fixtures
     PROVIDER,
     Desk,
@@ -291,6 +292,40 @@ def test_nothing_is_closed_or_told_without_its_record(desk: Desk) -> None:  # no
     do(desk)
     assert registry.correction(ident).state == "closed"
     assert [r["manifest"]["correction"] for r in ledger(desk, "correction.close")].count(ident) == 1
+
+
+def test_of_a_resource_that_is_read_by_a_cursor_only_a_run_that_wrote_the_row_closes(desk: Desk) -> None:  # noqa: F811
+    office = desk.office
+
+    def change(row: int, town: str) -> str:
+        office.made.source(f"UPDATE people SET town = '{town}', updated_at = clock_timestamp() WHERE id = {row}")
+        return collect(desk, "people")
+
+    def state(path: str) -> tuple[str, str | None, str | None]:
+        do(desk)
+        found = desk.get(path, "officer").json()
+        return found["state"], found["outcome"], found["run_after"]
+
+    rows = ", ".join(f"({i}, '{name(i)}', '{number(i)}', 'Maba', clock_timestamp())" for i in range(1, 6))
+    office.made.source(PEOPLE_TABLE, f"INSERT INTO people VALUES {rows}")
+    office.made.register(PEOPLE)
+    collect(desk, "people")
+    change(5, "Zhangshi")
+    paths = []
+    for row in (1, 2, 3):
+        made = ask(desk, "officer", resource="people", key={"id": str(row)}, fields=["town"]).json()
+        paths.append(f"/corrections/{made['id']}")
+        assert desk.step(paths[-1], "accept", "reviewer").status_code == 200
+    with psycopg.connect(office.settings.database_url) as connection:
+        connection.execute("UPDATE store.people SET _row_hash = decode(repeat('00', 16), 'hex') WHERE id = 1")
+        connection.execute("DELETE FROM store.people WHERE id = 3")
+    assert [state(path)[0] for path in paths] == ["accepted"] * 3
+    change(5, "Maba")
+    assert [state(path)[0] for path in paths[:2]] == ["accepted"] * 2
+    run = change(1, "Wushi")
+    assert state(paths[0]) == ("closed", "changed", run)
+    run = change(2, "a name of a town that is too long for it")
+    assert state(paths[1]) == ("closed", "gone", run)
 
 
 def test_hashes_under_a_contract_of_other_fields_prove_nothing_and_the_provider_names_the_run(desk: Desk) -> None:  # noqa: F811
