@@ -65,12 +65,25 @@ def clock_of(
     name = RULES.get(application.state)
     if name is None:
         return None
-    rule = rules[name]
+    waits_for = application.assigned if application.state is ApplicationState.PROVIDER_REVIEW else None
+    return clock_of_step(rules[name], since, department=waits_for, of=of, now=now)
+
+
+def clock_of_step(rule: Rule, since: datetime, *, department: str | None, of: Calendar, now: datetime) -> ApplicationClock:
+    """Return the clock of a step that is waited for, which nothing has paused.
+
+    Args:
+        rule: how long it may take.
+        since: the instant at which it began to be waited for.
+        department: the one that has to take it, None where the centre has to.
+        of: the working days.
+        now: the instant of the question.
+    """
     found = due(rule, since, (), now, of)
     return ApplicationClock(
         rule=rule.id,
         workdays=rule.workdays,
-        department=application.assigned if application.state is ApplicationState.PROVIDER_REVIEW else None,
+        department=department,
         began=since,
         due=found.at,
         left=found.left,

@@ -38,6 +38,9 @@ _BROKEN: Final[Mapping[str, str]] = {
     "ck_application_applicant_does_not_check": "whoever applied does not check the application",
     "ck_application_applicant_does_not_answer": "whoever applied does not answer the application",
     "ck_application_two_reviewers": "the check and the answer of an application are two persons'",
+    "ck_correction_asker_does_not_answer": "whoever asked for a correction does not answer it",
+    "ck_correction_asker_does_not_decide": "whoever asked for a correction does not decide it",
+    "ck_correction_two_persons": "the answer to a correction and the decision about it are two persons'",
     "ck_source_url_without_password": "the URL of a source is kept without its password",
 }
 

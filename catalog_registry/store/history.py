@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from catalog_registry.store.correction_tables import Correction, CorrectionHistory
 from catalog_registry.store.tables import Application, ApplicationHistory, History, Resource, ResourceHistory
 
 
@@ -63,3 +64,8 @@ def resource_step(session: Session, row: Resource, event: str, **more: Any) -> N
 def application_step(session: Session, row: Application, event: str, **more: Any) -> None:
     """Add a step to an application's history, as ``write_step``. The row is as it is after the step."""
     write_step(session, ApplicationHistory, row.id, event, n=row.version, after=row.state, **more)
+
+
+def correction_step(session: Session, row: Correction, event: str, **more: Any) -> None:
+    """Add a step to a correction's history, as ``write_step``. The row is as it is after the step."""
+    write_step(session, CorrectionHistory, row.id, event, n=row.version, after=row.state, **more)

@@ -15,6 +15,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
+from catalog_registry.store import correction_tables as _corrections  # noqa: F401 - its tables belong to the models
 from catalog_registry.store.tables import SCHEMA
 from schemas.errors import DefectError, Fault, OneDoorError, RejectedError, TransientError
 
@@ -31,6 +32,10 @@ _STEPS: Final = (
     "GRANT UPDATE (status) ON registry.contract_version TO {role}",
     "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
+    "GRANT INSERT ON registry.correction, registry.correction_history TO {role}",
+    "GRANT UPDATE (state, version, assigned, answered_by, decided_by) ON registry.correction TO {role}",
+    "GRANT UPDATE (outcome, run_after, changed_at, state_at) ON registry.correction TO {role}",
+    "GRANT UPDATE (acknowledged_at, acknowledged_by) ON registry.correction_notice TO {role}",
 )
 """What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
 

@@ -18,6 +18,7 @@ MODULES = (
     "parties",
     "registry",
     "applications",
+    "corrections",
     "catalogue",
     "runs",
     "audit",

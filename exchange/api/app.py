@@ -19,6 +19,8 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from exchange.api.correction_forms import correction_schemas
+from exchange.api.correction_routes import correction_routes
 from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_route
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
@@ -75,6 +77,7 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
     registry_routes(app, services, _problems)
+    correction_routes(app, services, _problems)
     explain_route(app, services, _problems)
     records_route(app, services, _problems)
     _health_routes(app, services)
@@ -302,7 +305,8 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     (request, answer, *_), components = msgspec.json.schema_components(
         [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest], ref_template="#/components/schemas/{name}"
     )
-    document.setdefault("components", {}).setdefault("schemas", {}).update(components | schemas() | {"Problem": _PROBLEM})
+    components |= schemas() | correction_schemas() | {"Problem": _PROBLEM}
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components)
     document["components"]["securitySchemes"] = {
         "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}
     }

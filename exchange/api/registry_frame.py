@@ -38,8 +38,11 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "registry.conflict": 412,
         "resource.unknown": 404,
         "application.unknown": 404,
+        "correction.unknown": 404,
+        "notice.unknown": 404,
         "resource.state": 409,
         "application.state": 409,
+        "correction.state": 409,
         "grant.resource_state": 409,
         "registry.privilege": 503,
     }

@@ -40,7 +40,7 @@ REPORT_LATE: Final = timedelta(minutes=1)
 
 @dataclass
 class Worker:
-    """One worker process: four threads, each with connections of its own, each going on after a transient error."""
+    """One worker process: five threads, each with connections of its own, each going on after a transient error."""
 
     hub: Hub
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
@@ -53,7 +53,7 @@ class Worker:
         """Work until ``stopping`` is set."""
         threads = [
             threading.Thread(target=self._going_on, args=(what,), name=what.__name__.strip("_"))
-            for what in (self._land, self._close, self._duties, self._reports)
+            for what in (self._land, self._close, self._duties, self._corrections, self._reports)
         ]
         self.hub.log.info("worker started", worker=self.name)
         for thread in threads:
@@ -244,6 +244,16 @@ class Worker:
                         hub.log.error("duty held up", duty=name, worker=self.name, **runs.error_json(error))
                         if connection.closed:
                             return
+
+    def _corrections(self) -> None:
+        """Do the duty of corrections beside the others: to look through a long ledger takes its time."""
+        from exchange.corrections.duty import Corrections
+
+        duty = Corrections(self.hub)
+        with self.hub.connect() as connection:
+            while not self.stopping.wait(LOOK_S):
+                if hold(connection, "corrections", self.name, self.hub.settings.lease_s + LOOK_S):
+                    duty.do()
 
     def _publish_waiting(self, connection: Connection) -> None:
         """Publish what dead collectors left in the spool; a living one holds its resource's lock and does it itself."""

@@ -20,7 +20,8 @@ from tests.golden.golden import assert_golden
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
 NAMELESS = {("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")}
-"""Names of resources, ids of applications, pages and versions: of no person."""
+NAMELESS |= {("query", name) for name in ("state", "resource", "department", "assigned", "unread")}
+"""Names of resources and departments, ids of applications, pages, versions and what chooses a list: of no person."""
 
 
 @pytest.fixture(scope="module")
