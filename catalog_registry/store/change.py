@@ -38,6 +38,9 @@ _BROKEN: Final[Mapping[str, str]] = {
     "ck_application_applicant_does_not_check": "whoever applied does not check the application",
     "ck_application_applicant_does_not_answer": "whoever applied does not answer the application",
     "ck_application_two_reviewers": "the check and the answer of an application are two persons'",
+    "ck_demand_asker_does_not_appoint": "whoever asked does not appoint who provides it",
+    "ck_demand_asker_does_not_answer": "whoever asked does not answer the demand",
+    "ck_demand_two_persons": "the appointment and the answer of a demand are two persons'",
     "ck_source_url_without_password": "the URL of a source is kept without its password",
 }
 

@@ -15,6 +15,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
+from catalog_registry.store import demand_tables as demand_tables  # its tables are part of what Base knows
 from catalog_registry.store.tables import SCHEMA
 from schemas.errors import DefectError, Fault, OneDoorError, RejectedError, TransientError
 
@@ -30,6 +31,10 @@ _STEPS: Final = (
     "GRANT UPDATE (state, row_version, changed_at) ON registry.resource TO {role}",
     "GRANT UPDATE (status) ON registry.contract_version TO {role}",
     "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
+    "GRANT INSERT ON registry.demand, registry.demand_history, registry.rating, registry.rating_history TO {role}",
+    "GRANT UPDATE (state, version, assigned, appointed_by, answered_by, changed_at, since) ON registry.demand TO {role}",
+    "GRANT UPDATE (promised_on, refusal_kind, refusal, resource) ON registry.demand TO {role}",
+    "GRANT UPDATE (score, comment, version, by, at) ON registry.rating TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
 )
 """What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
@@ -116,6 +121,7 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
         "ALTER DEFAULT PRIVILEGES IN SCHEMA stage GRANT SELECT ON TABLES TO {role}",
         "GRANT SELECT ON exchange.run, exchange.duty TO {role}",
         "GRANT SELECT ON trust.data_key, trust.checkpoint TO {role}",
+        "GRANT SELECT ON trust.usage_day, trust.usage_at TO {role}",
         "GRANT SELECT, INSERT ON trust.ledger TO {role}",
     )
 

@@ -25,14 +25,13 @@ from catalog_registry.records import (
 from catalog_registry.states import ApplicationState, ResourceState
 from catalog_registry.store.tables import (
     Application,
-    ApplicationHistory,
     Base,
     ContractVersion,
     Department,
     Grant,
+    History,
     Principal,
     Resource,
-    ResourceHistory,
     Source,
 )
 from schemas.errors import Fault, RejectedError
@@ -54,7 +53,9 @@ def known(session: Session, table: type[Row], key: str, what: str) -> Row:
         raise RejectedError(
             f"there is no {what} {key[:64]!r}{near(key, session.scalars(select(column)))}",
             code=f"{what}.unknown",
-            remedy=f"see onedoor {what} list" if what in ("source", "resource", "grant", "principal", "application") else None,
+            remedy=f"see onedoor {what} list"
+            if what in ("source", "resource", "grant", "principal", "application", "demand")
+            else None,
             fault=Fault.CLIENT,
         )
     return row
@@ -192,7 +193,7 @@ def application_record(row: Application) -> ApplicationRecord:
     )
 
 
-def step_record(row: ApplicationHistory | ResourceHistory) -> StepRecord:
+def step_record(row: History) -> StepRecord:
     """Return the record of a row."""
     return StepRecord(row.n, row.at, row.by, row.event, row.from_state, row.to_state, row.why, row.detail)
 
