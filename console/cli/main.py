@@ -18,6 +18,8 @@ MODULES = (
     "parties",
     "registry",
     "applications",
+    "demands",
+    "usage",
     "catalogue",
     "runs",
     "audit",

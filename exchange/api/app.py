@@ -19,6 +19,8 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from exchange.api.demand_forms import FORMS as DEMAND_FORMS
+from exchange.api.demand_routes import demand_routes
 from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_route
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
@@ -27,6 +29,7 @@ from exchange.api.records_route import records_route
 from exchange.api.registry_forms import schemas
 from exchange.api.registry_routes import registry_routes
 from exchange.api.services import Services
+from exchange.api.usage_routes import usage_routes
 from exchange.bootstrap import Hub, open_hub
 from exchange.licences.lookup import LookupAnswer, LookupRequest
 from exchange.query.ask import QueryRequest
@@ -75,6 +78,8 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
     registry_routes(app, services, _problems)
+    demand_routes(app, services, _problems)
+    usage_routes(app, services, _problems)
     explain_route(app, services, _problems)
     records_route(app, services, _problems)
     _health_routes(app, services)
@@ -300,7 +305,8 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, the look-up's types made from those that decode and encode it."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     (request, answer, *_), components = msgspec.json.schema_components(
-        [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest], ref_template="#/components/schemas/{name}"
+        [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest, *DEMAND_FORMS],
+        ref_template="#/components/schemas/{name}",
     )
     document.setdefault("components", {}).setdefault("schemas", {}).update(components | schemas() | {"Problem": _PROBLEM})
     document["components"]["securitySchemes"] = {
