@@ -239,7 +239,7 @@ def usage_page(found: Usage, following: str | None) -> UsagePage:
 
 def overdue_answer(at: datetime, found: Sequence[LateDepartment]) -> OverdueAnswer:
     """Return what is late, by department."""
-    rows = msgspec.field(default_factory=list)
+    rows = []
     for one in found:
         late = [LateAnswer(**(_named(row, LateAnswer) | {"clock": clock_answer(row.clock)})) for row in one.late]
         rows.append(LateDepartmentAnswer(one.department, one.counts, one.oldest, late))
