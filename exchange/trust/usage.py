@@ -46,7 +46,8 @@ _COUNTED: Final = "INSERT INTO trust.usage_counted (chain, n) VALUES (%s, %s) ON
 _ADD: Final = """
 INSERT INTO trust.usage_day AS u
     (day, kind, resource, department, system, grant_id, purpose, item, allowed, refused, cut, row_count)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                     %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
 ON CONFLICT (resource, day, department, kind, system, grant_id, purpose, item) DO UPDATE
 SET allowed = u.allowed + excluded.allowed, refused = u.refused + excluded.refused, cut = u.cut + excluded.cut,
     row_count = u.row_count + excluded.row_count
@@ -248,16 +249,14 @@ def _count_some(connection: Connection, clock: Clock) -> int | None:
         if read >= BATCH:
             break
     if found:
-        cursor.executemany(
-            _ADD,
-            [
-                (
-                    *(g.day, g.kind, g.resource, g.department, g.system, g.grant, g.purpose, g.item),
-                    *(s.allowed, s.refused, s.cut, s.rows),
-                )
-                for g, s in found.items()
-            ],
-        )
+        rows = [
+            (
+                *(g.day, g.kind, g.resource, g.department, g.system, g.grant, g.purpose, g.item),
+                *(s.allowed, s.refused, s.cut, s.rows),
+            )
+            for g, s in found.items()
+        ]
+        cursor.execute(_ADD, [list(column) for column in zip(*rows, strict=True)])
     return read
 
 
