@@ -124,7 +124,7 @@ def _measure(here: Stand, hub: Hub, result: Result) -> None:
         what = f"usage of one resource, {days} days added up, of {RECORDS:,} records"
         result.rows.append(Row(what, "ms", median(trials["ours"]), PEER, median(trials[PEER]), smaller=True))
     page = [_ms(lambda: _read(hub, 30, limit=51)) for _ in range(TRIALS)]
-    result.rows.append(Row("usage of everything, a page of 50 days' lines", "ms", round(median(page), 1), smaller=True))
+    result.rows.append(Row("usage of everything by day, a page of 50 lines", "ms", round(median(page), 1), smaller=True))
     totals = [_ms(lambda: _read(hub, DAYS, by_day=False, limit=51)) for _ in range(TRIALS)]
     result.rows.append(Row(f"usage of everything, {DAYS} days added up, a page", "ms", round(median(totals), 1), smaller=True))
     seen = [_ms(lambda: _read(hub, DAYS, by_day=False, limit=51, seen="d7")) for _ in range(TRIALS)]

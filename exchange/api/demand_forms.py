@@ -18,9 +18,13 @@ from exchange.trust.usage import Usage
 class DemandBody(_Body, frozen=True):
     """What a department asks for that is in no catalogue."""
 
-    title: Annotated[_Short, msgspec.Meta(description="what is asked for, in a few words")]
+    title: Annotated[
+        _Short, msgspec.Meta(description="what is asked for, in a few words; everybody is shown it: no data of people")
+    ]
     description: Annotated[_Text, msgspec.Meta(description="what it is, and why it is needed")]
-    fields: Annotated[_Names, msgspec.Meta(description="the fields that are wanted, in the words of who asks")]
+    fields: Annotated[
+        _Names, msgspec.Meta(description="the fields that are wanted, in the words of who asks; everybody is shown them")
+    ]
     legal_basis: Annotated[_Text, msgspec.Meta(description="the law or document that allows it")]
     purposes: Annotated[_Names, msgspec.Meta(description="what for, such as accept_case")] = msgspec.field(default_factory=list)
     items: Annotated[_Names, msgspec.Meta(description="codes of the service items it is for")] = msgspec.field(

@@ -178,6 +178,7 @@ def _usage() -> None:
             row_count   bigint NOT NULL,
             UNIQUE (resource, day, department, kind, system, grant_id, purpose, item)
         )""")
+    op.execute("CREATE INDEX usage_day_day ON trust.usage_day (day)")
     op.execute("CREATE INDEX usage_day_department ON trust.usage_day (department, day)")
     op.execute("CREATE TABLE trust.usage_counted (chain text PRIMARY KEY, n bigint NOT NULL)")  # as trust.sealed
     op.execute("CREATE TABLE trust.usage_at (one boolean PRIMARY KEY CHECK (one), at timestamptz NOT NULL)")
