@@ -106,16 +106,22 @@ class Ratings(Resources):
             average, departments = session.execute(query).one()
             return None if not departments else RatingSum(round(float(average), 2), departments)
 
-    def rating_history(self, resource: str, department: str) -> list[tuple[int, int, str | None]]:
-        """Return what a department said of a resource over time: version, score, comment."""
+    def rating_history(self, resource: str, *, department: str | None = None) -> list[RatingRecord]:
+        """Return all that was ever said of a resource, by department, oldest first: by all, or by one."""
         query = (
-            select(RatingHistory.n, RatingHistory.to_state, RatingHistory.why)
+            select(RatingHistory, Rating.department)
             .join(Rating, Rating.id == RatingHistory.rating)
-            .where(Rating.resource == resource, Rating.department == department)
-            .order_by(RatingHistory.n)
+            .where(Rating.resource == resource)
+            .order_by(Rating.department, RatingHistory.n)
         )
+        if department is not None:
+            query = query.where(Rating.department == department)
         with self._database.read() as session:
-            return [(n, int(score), comment) for n, score, comment in session.execute(query)]
+            known(session, Resource, resource, "resource")
+            return [
+                RatingRecord(resource, who, int(row.to_state), row.why, row.n, row.by, row.at)
+                for row, who in session.execute(query)
+            ]
 
 
 def _of(resource: str, department: str) -> Select[Rating]:

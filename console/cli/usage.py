@@ -84,13 +84,18 @@ def resource_rate(
         output.show(done, as_json=as_json, text=f"{done.department} rates {done.resource} with {done.score} of 5")
 
 
-def resource_ratings(name: Name, as_json: Json = False) -> None:
+def resource_ratings(
+    name: Name,
+    history: Annotated[bool, typer.Option("--history", help="What was said before too, oldest first.")] = False,
+    as_json: Json = False,
+) -> None:
     """Show how those who use a resource rate it.
 
-    Example: onedoor resource ratings licences
+    Example: onedoor resource ratings licences --history
     """
     with _hub() as hub:
-        rated, rows = hub.registry.rating_of(name), hub.registry.ratings(name)
+        rated = hub.registry.rating_of(name)
+        rows = hub.registry.rating_history(name) if history else hub.registry.ratings(name)
 
         def text() -> Any:
             if rated is None:

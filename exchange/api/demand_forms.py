@@ -139,7 +139,7 @@ class RatingAnswer(msgspec.Struct, frozen=True):
 
 
 class RatingsAnswer(msgspec.Struct, frozen=True):
-    """The current ratings of a resource: of all departments, or of the own one."""
+    """The ratings of a resource, by department: of all departments, or of the own one."""
 
     ratings: Sequence[RatingAnswer]
 

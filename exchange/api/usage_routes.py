@@ -98,6 +98,7 @@ def _ratings(app: FastAPI, services: Services, problems: Problems) -> None:
         denied=True,
         who=SEEING,
         note="all of them to the resource's department, the centre and the auditor; to others that of their own department",
+        query={"history": "all: what was said before too, oldest first; default: the current ratings"},
     )
     async def ratings(request: Request) -> Response:
         """Show what those who use it say of it, to its department, the centre and the auditor; others see their own rating."""
@@ -106,7 +107,10 @@ def _ratings(app: FastAPI, services: Services, problems: Problems) -> None:
         seen = sight(who)
         found = await seen_resource(services, seen, request.path_params["name"])
         only = None if seen.of_department(found.department) else who.department
-        rows = await in_thread(services.reads, lambda: services.hub.registry.ratings(found.name, department=only))
+        if (history := request.query_params.get("history")) not in (None, "all"):
+            raise RejectedError("history is all, or left out", code="request.history", fault=Fault.CLIENT)
+        read = services.hub.registry.ratings if history is None else services.hub.registry.rating_history
+        rows = await in_thread(services.reads, lambda: read(found.name, department=only))
         return json_answer(RatingsAnswer([rating_answer(row) for row in rows]))
 
     @add_route(

@@ -376,7 +376,8 @@ def test_who_has_or_had_a_grant_rates_and_may_change_it_and_the_mean_is_told(reg
     rated = registry.rating_of("staff")
     assert rated is not None
     assert (rated.average, rated.departments) == (4.5, 2)
-    assert registry.rating_history("staff", "civil") == [(1, 2, "更新迟缓"), (2, 5, None)]
+    assert registry.rating_history("staff", department="civil") == [first, changed]
+    assert [one.department for one in registry.rating_history("staff")] == ["civil", "civil", "tax"]
     assert types(registry) == ["resource.rated"] * 3
     assert [e.data["score"] for e in registry.events_waiting()] == [2, 5, 4]
 

@@ -375,6 +375,13 @@ def test_a_consumer_rates_what_it_gets_and_everybody_sees_the_mean(given: Desk) 
 
     assert seen("reviewer") == seen("officer") == seen("auditor") == ["civil", "tax"]
     assert (seen("clerk"), seen("stranger"), seen("consumer@civil")) == (["civil"], ["tax"], ["civil"])
+    said = given.get(f"{path}/ratings?history=all", "reviewer").json()["ratings"]
+    assert [(r["department"], r["score"], r["comment"]) for r in said] == [
+        ("civil", 2, "更新迟缓"),
+        ("civil", 5, None),
+        ("tax", 2, None),
+    ]
+    assert told(given.get(f"{path}/ratings?history=some", "reviewer")) == (400, "request.history")
     assert told(given.get(f"{path}/ratings", "observer@tax")) == (403, "registry.role")
     assert told(given.get(f"{path}/rating", "officer")) == (403, "registry.role")
     assert told(given.get("/resources/hidden/ratings", "clerk")) == (404, "resource.unknown")

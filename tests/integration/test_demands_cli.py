@@ -163,3 +163,4 @@ def test_a_resource_is_rated_and_its_ratings_are_shown(published: Onedoor) -> No
     assert found["rating"] == {"average": 4.0, "departments": 1}
     assert [(r["department"], r["score"], r["comment"]) for r in found["ratings"]] == [("civil", 4, "好些了")]
     assert "好些了" in published("resource", "ratings", "staff")
+    assert [r["score"] for r in published("resource", "ratings", "staff", "--history", "--json")["ratings"]] == [2, 4]

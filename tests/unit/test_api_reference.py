@@ -21,7 +21,7 @@ from tests.golden.golden import assert_golden
 REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
 NAMELESS = {("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")}
 """Names of resources, ids of applications, pages and versions: of no person."""
-NAMELESS |= {("query", name) for name in ("state", "department", "resource", "since", "until", "from", "to", "by")}
+NAMELESS |= {("query", name) for name in ("state", "department", "resource", "since", "until", "from", "to", "by", "history")}
 """What lists and sums are chosen by: states, codes of departments, names of resources, days."""
 
 
