@@ -6,19 +6,21 @@ from collections.abc import Sequence
 
 from sqlalchemy import select, update
 
-from catalog_registry.applications import Applications
 from catalog_registry.catalogue import Catalogue
 from catalog_registry.comparison import Comparisons
 from catalog_registry.corrections import Corrections
+from catalog_registry.demand_analysis import Analysis
 from catalog_registry.lifecycle import Lifecycle
 from catalog_registry.materials import Materials
+from catalog_registry.overdue import Overdue
 from catalog_registry.parties import Parties
 from catalog_registry.principals import Principals
+from catalog_registry.ratings import Ratings
 from catalog_registry.records import RegistryEvent
 from catalog_registry.store.tables import Outbox
 
 
-class Registry(Parties, Applications, Corrections, Lifecycle, Comparisons, Catalogue, Principals, Materials):
+class Registry(Parties, Overdue, Corrections, Lifecycle, Comparisons, Catalogue, Principals, Materials, Ratings, Analysis):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 
     Each part is in the module of its name. ``version()`` is a number that every change raises, for caches; the channel

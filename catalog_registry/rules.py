@@ -118,17 +118,29 @@ def check_terms(
     if quota is not None:
         raise refused("a quota is refused until the hub counts it", "grant.quota", remedy="make the grant without a quota")
     check_said(legal_basis, "the legal basis of a grant")
-    if not purposes and not items:
-        raise refused("a grant names at least one purpose or one item", "grant.no_purpose")
-    for purpose in purposes:
-        if not _PURPOSE.fullmatch(purpose):
-            raise refused(f"{purpose[:64]!r} is no purpose: expected a word such as accept_case", "grant.purpose")
-    for item in items:
-        check_code(item, "item")
+    check_uses(purposes, items, "a grant", "grant")
     if from_at.tzinfo is None or to_at.tzinfo is None:
         raise refused("the instants of a grant need an offset", "grant.interval")
     if to_at <= from_at:
         raise refused("a grant must end after it begins", "grant.interval")
+
+
+def check_uses(purposes: Sequence[str], items: Sequence[str], what: str, area: str) -> None:
+    """Raise ``RejectedError`` where neither a purpose nor an item is named, or one has a wrong form.
+
+    Args:
+        purposes: words such as ``accept_case``.
+        items: codes of service items.
+        what: what names them, for the refusal.
+        area: the first word of the refusal's code.
+    """
+    if not purposes and not items:
+        raise refused(f"{what} names at least one purpose or one item", f"{area}.no_purpose")
+    for purpose in purposes:
+        if not _PURPOSE.fullmatch(purpose):
+            raise refused(f"{purpose[:64]!r} is no purpose: expected a word such as accept_case", f"{area}.purpose")
+    for item in items:
+        check_code(item, "item")
 
 
 def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Filter | None) -> None:

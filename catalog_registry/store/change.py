@@ -41,6 +41,9 @@ _BROKEN: Final[Mapping[str, str]] = {
     "ck_correction_asker_does_not_answer": "whoever asked for a correction does not answer it",
     "ck_correction_asker_does_not_decide": "whoever asked for a correction does not decide it",
     "ck_correction_two_persons": "the answer to a correction and the decision about it are two persons'",
+    "ck_demand_asker_does_not_appoint": "whoever asked does not appoint who provides it",
+    "ck_demand_asker_does_not_answer": "whoever asked does not answer the demand",
+    "ck_demand_two_persons": "the appointment and the answer of a demand are two persons'",
     "ck_source_url_without_password": "the URL of a source is kept without its password",
 }
 

@@ -15,8 +15,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from catalog_registry.store import correction_tables as _corrections  # noqa: F401 - its tables belong to the models
-from catalog_registry.store.tables import SCHEMA
+from catalog_registry.store.all_tables import SCHEMA
 from schemas.errors import DefectError, Fault, OneDoorError, RejectedError, TransientError
 
 API_ROLE: Final = "onedoor_api"
@@ -31,6 +30,10 @@ _STEPS: Final = (
     "GRANT UPDATE (state, row_version, changed_at) ON registry.resource TO {role}",
     "GRANT UPDATE (status) ON registry.contract_version TO {role}",
     "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
+    "GRANT INSERT ON registry.demand, registry.demand_history, registry.rating, registry.rating_history TO {role}",
+    "GRANT UPDATE (state, version, assigned, appointed_by, answered_by, changed_at, since) ON registry.demand TO {role}",
+    "GRANT UPDATE (promised_on, refusal_kind, refusal, resource) ON registry.demand TO {role}",
+    "GRANT UPDATE (score, comment, version, by, at) ON registry.rating TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
     "GRANT INSERT ON registry.correction, registry.correction_history TO {role}",
     "GRANT UPDATE (state, version, assigned, answered_by, decided_by) ON registry.correction TO {role}",
@@ -121,6 +124,7 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
         "ALTER DEFAULT PRIVILEGES IN SCHEMA stage GRANT SELECT ON TABLES TO {role}",
         "GRANT SELECT ON exchange.run, exchange.duty TO {role}",
         "GRANT SELECT ON trust.data_key, trust.checkpoint TO {role}",
+        "GRANT SELECT ON trust.usage_day, trust.usage_at TO {role}",
         "GRANT SELECT, INSERT ON trust.ledger TO {role}",
     )
 

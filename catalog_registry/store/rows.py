@@ -40,7 +40,7 @@ from schemas.rowfilter import kept_filter
 
 Row = TypeVar("Row", bound=Base)
 
-_LISTED: Final = ("source", "resource", "grant", "principal", "application", "correction")
+_LISTED: Final = ("source", "resource", "grant", "principal", "application", "correction", "demand")
 """What a command lists: the hint of a refusal."""
 
 

@@ -19,6 +19,8 @@ MODULES = (
     "registry",
     "applications",
     "corrections",
+    "demands",
+    "usage",
     "catalogue",
     "runs",
     "audit",

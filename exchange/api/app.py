@@ -19,16 +19,19 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
-from exchange.api.correction_forms import correction_schemas
+from exchange.api.correction_forms import FORMS as CORRECTION_FORMS
 from exchange.api.correction_routes import correction_routes
+from exchange.api.demand_forms import FORMS as DEMAND_FORMS
+from exchange.api.demand_routes import demand_routes
 from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_route
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
 from exchange.api.records_route import records_route
-from exchange.api.registry_forms import schemas
+from exchange.api.registry_forms import FORMS as REGISTRY_FORMS
 from exchange.api.registry_routes import registry_routes
 from exchange.api.services import Services
+from exchange.api.usage_routes import usage_routes
 from exchange.bootstrap import Hub, open_hub
 from exchange.licences.lookup import LookupAnswer, LookupRequest
 from exchange.query.ask import QueryRequest
@@ -78,6 +81,8 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     _token_route(app, services)
     registry_routes(app, services, _problems)
     correction_routes(app, services, _problems)
+    demand_routes(app, services, _problems)
+    usage_routes(app, services, _problems)
     explain_route(app, services, _problems)
     records_route(app, services, _problems)
     _health_routes(app, services)
@@ -238,6 +243,8 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 # Reference --------------------------------------------------------------------------------------------------------------
 
+_FORMS: Final = (*REGISTRY_FORMS, *CORRECTION_FORMS, *DEMAND_FORMS)
+"""What the routes of the registry take and give."""
 _PROBLEM: Final = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "code"],
@@ -303,10 +310,10 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, the look-up's types made from those that decode and encode it."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     (request, answer, *_), components = msgspec.json.schema_components(
-        [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest], ref_template="#/components/schemas/{name}"
+        [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest, *_FORMS],
+        ref_template="#/components/schemas/{name}",
     )
-    components |= schemas() | correction_schemas() | {"Problem": _PROBLEM}
-    document.setdefault("components", {}).setdefault("schemas", {}).update(components)
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components | {"Problem": _PROBLEM})
     document["components"]["securitySchemes"] = {
         "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}
     }

@@ -158,9 +158,4 @@ def _line(found: CorrectionRecord, clock: ApplicationClock | None) -> dict[str, 
     return {name: getattr(found, name) for name in names if name != "clock"} | hidden | {"clock": told}
 
 
-_FORMS: Final = (AskCorrectionBody, ResolveBody, CorrectionPage, CorrectionAnswer, LateAnswer, NoticePage, NoticeAnswer)
-
-
-def correction_schemas() -> dict[str, Any]:
-    """Return the JSON schemas of all of them, by name, for the reference."""
-    return msgspec.json.schema_components(_FORMS, ref_template="#/components/schemas/{name}")[1]
+FORMS: Final = (AskCorrectionBody, ResolveBody, CorrectionPage, CorrectionAnswer, LateAnswer, NoticePage, NoticeAnswer)

@@ -53,7 +53,7 @@ from exchange.api.registry_frame import (
     recorded,
     version_of,
 )
-from exchange.api.registry_routes import _resource
+from exchange.api.registry_routes import seen_resource
 from exchange.api.services import Services
 from exchange.corrections.ask import Prepared, prepared_correction
 from exchange.corrections.row import proved_run
@@ -182,7 +182,7 @@ def _requests(route: Route, services: Services) -> None:
         """Ask that one row, or a whole resource, be corrected. Whether there is such a row is not told."""
         who = asker_of(services, request)
         body = await body_of(request, AskCorrectionBody)
-        found = await _resource(services, sight(who), body.resource)
+        found = await seen_resource(services, sight(who), body.resource)
 
         def prepared() -> Prepared:
             return prepared_correction(

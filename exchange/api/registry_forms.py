@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from catalog_registry.application_clock import ApplicationClock
+from catalog_registry.demand_records import RatingSum
 from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord
 from catalog_registry.store.tables import WAYS
 
@@ -95,10 +96,18 @@ class ResourceLine(msgspec.Struct, frozen=True):
     changed_at: datetime
 
 
+class RatingSumAnswer(msgspec.Struct, frozen=True):
+    """What those who use it think of it."""
+
+    average: Annotated[float, msgspec.Meta(description="1 (of no use) to 5 (as needed)")]
+    departments: Annotated[int, msgspec.Meta(description="how many departments rated it")]
+
+
 class ResourceAnswer(ResourceLine, frozen=True):
     """A resource."""
 
     fields: Sequence[FieldAnswer]
+    rating: Annotated[RatingSumAnswer | None, msgspec.Meta(description="null where nobody rated it")] = None
 
 
 class ResourcePage(msgspec.Struct, frozen=True):
@@ -181,12 +190,13 @@ def resource_line(found: RegisteredResource) -> ResourceLine:
     return msgspec.convert(_line(found), ResourceLine)
 
 
-def resource_answer(found: RegisteredResource) -> ResourceAnswer:
-    """Return a resource with its fields; never where it is read from."""
+def resource_answer(found: RegisteredResource, rated: RatingSum | None) -> ResourceAnswer:
+    """Return a resource with its fields and the mean of its ratings; never where it is read from."""
     fields = [
         FieldAnswer(f.name, f.title, f.description, str(f.logical_type), f.required, f.personal) for f in found.contract.fields
     ]
-    return ResourceAnswer(**_line(found), fields=fields)
+    rating = None if rated is None else RatingSumAnswer(rated.average, rated.departments)
+    return ResourceAnswer(**_line(found), fields=fields, rating=rating)
 
 
 def _line(found: RegisteredResource) -> dict[str, Any]:
@@ -205,8 +215,12 @@ def _line(found: RegisteredResource) -> dict[str, Any]:
 def application_answer(found: ApplicationRecord, clock: ApplicationClock | None) -> ApplicationAnswer:
     """Return an application with its clock."""
     asked = {name: getattr(found, name) for name in ApplicationAnswer.__struct_fields__ if name != "clock"}
-    told = None if clock is None else ClockAnswer(**{name: getattr(clock, name) for name in ClockAnswer.__struct_fields__})
-    return ApplicationAnswer(**asked, clock=told)
+    return ApplicationAnswer(**asked, clock=clock_answer(clock))
+
+
+def clock_answer(clock: ApplicationClock | None) -> ClockAnswer | None:
+    """Return a clock, None where nobody is waited for."""
+    return None if clock is None else ClockAnswer(**{name: getattr(clock, name) for name in ClockAnswer.__struct_fields__})
 
 
 def history_answer(steps: Sequence[StepRecord]) -> HistoryAnswer:
@@ -218,8 +232,3 @@ FORMS = (
     *(StepBody, HandOverBody, ApproveBody, ApplyBody, ResourcePage, ResourceAnswer),
     *(HistoryAnswer, ApplicationPage, ApplicationAnswer),
 )
-
-
-def schemas() -> dict[str, Any]:
-    """Return the JSON schemas of all of them, by name, for the reference."""
-    return msgspec.json.schema_components(FORMS, ref_template="#/components/schemas/{name}")[1]

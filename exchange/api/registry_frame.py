@@ -44,6 +44,8 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "application.state": 409,
         "correction.state": 409,
         "grant.resource_state": 409,
+        "demand.unknown": 404,
+        "demand.state": 409,
         "registry.privilege": 503,
     }
 )
@@ -152,7 +154,7 @@ async def recorded(
     who: PrincipalRecord,
     kind: str,
     event: str,
-    resource: str,
+    resource: str | None,
     act: Callable[[], Given],
     told: Callable[[Given], Mapping[str, Any]],
 ) -> Given:

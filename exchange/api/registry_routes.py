@@ -90,14 +90,14 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
     @route("GET", "/{name}", summary="Show a resource", answer=ResourceAnswer, tagged=True, who=EVERYBODY, note=_UNPUBLISHED)
     async def resource(request: Request) -> Response:
         """Show a resource with its fields. Of one that is not published and not of the own department nothing is shown."""
-        found = await _resource(services, sight(asker_of(services, request)), request.path_params["name"])
-        return json_answer(resource_answer(found), tag=found.row_version)
+        found = await seen_resource(services, sight(asker_of(services, request)), request.path_params["name"])
+        return await _resource_answer(services, found)
 
     @route("GET", "/{name}/history", summary="Show what was done to a resource", answer=HistoryAnswer, denied=True, who=SEEING)
     async def resource_history(request: Request) -> Response:
         """Show who did what, when and why, to the resource's department, the centre and the auditor."""
         seen = sight(asker_of(services, request))
-        found = await _resource(services, seen, request.path_params["name"])
+        found = await seen_resource(services, seen, request.path_params["name"])
         if not seen.of_department(found.department):
             raise DeniedError(
                 "the history of a resource is for its department, the centre and the auditor",
@@ -122,7 +122,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
             """Take a step of a resource's life."""
             who = asker_of(services, request)
             seen = sight(who)
-            found = await _resource(services, seen, request.path_params["name"])
+            found = await seen_resource(services, seen, request.path_params["name"])
             version, body = version_of(request, found.name), await body_of(request, StepBody)
             done = await recorded(
                 services,
@@ -133,7 +133,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
                 lambda: services.registry.act_on_resource(found.name, event, by=who.id, version=version, why=body.why),
                 lambda after: {"manifest": {"event": event.value, "state": after.state.value, "version": after.row_version}},
             )
-            return json_answer(resource_answer(done), tag=done.row_version)
+            return await _resource_answer(services, done)
 
     for event in ResourceEvent:
         step(event)
@@ -171,7 +171,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
         """Ask for fields of a published resource, in the name of the principal's department."""
         who = asker_of(services, request)
         body = await body_of(request, ApplyBody)
-        found = await _resource(services, sight(who), body.resource)
+        found = await seen_resource(services, sight(who), body.resource)
 
         def ask() -> ApplicationRecord:
             asked = {name: getattr(body, name) for name in body.__struct_fields__}
@@ -269,11 +269,17 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
 # What may be seen -------------------------------------------------------------------------------------------------------
 
 
-async def _resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
+async def seen_resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
+    """Return a resource that may be seen. Raises ``RejectedError`` where there is none."""
     found = await read_known(services, services.hub.registry.resource, name, NAME, "resource.unknown")
     if found is None or not (found.state is ResourceState.PUBLISHED or seen.of_department(found.department)):
         raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
     return found
+
+
+async def _resource_answer(services: Services, found: RegisteredResource) -> Response:
+    rated = await in_thread(services.reads, lambda: services.hub.registry.rating_of(found.name))
+    return json_answer(resource_answer(found, rated), tag=found.row_version)
 
 
 async def _application(services: Services, seen: Sight, application: str) -> ApplicationRecord:

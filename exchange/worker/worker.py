@@ -212,6 +212,7 @@ class Worker:
 
     def _duties(self) -> None:
         from exchange.trust.checkpoint import seal_checkpoint
+        from exchange.trust.usage import count_usage
 
         hub = self.hub
         settings = hub.settings
@@ -226,6 +227,7 @@ class Worker:
                 ("outbox", 1.0, lambda: publish_outbox(hub)),
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
                 ("sweep", 5.0, lambda: sweep(hub, connection)),
+                ("usage", 5.0, lambda: count_usage(hub.connect, hub.clock)),
                 ("dags", 30.0, hub.registry.refresh_dags),
                 ("bus", 600.0, hub.maintain_bus),
             ]

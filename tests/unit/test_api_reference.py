@@ -21,7 +21,8 @@ from tests.golden.golden import assert_golden
 REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
 NAMELESS = {("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")}
 NAMELESS |= {("query", name) for name in ("state", "resource", "department", "assigned", "unread")}
-"""Names of resources and departments, ids of applications, pages, versions and what chooses a list: of no person."""
+NAMELESS |= {("query", name) for name in ("since", "until", "from", "to", "by", "history")}
+"""Names of resources and departments, ids of applications, pages, versions, days and what chooses a list: of no person."""
 
 
 @pytest.fixture(scope="module")

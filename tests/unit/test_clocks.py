@@ -251,6 +251,8 @@ def test_the_shipped_rules_say_their_days_their_source_and_that_nothing_happens_
         "correction.answer": (10, False),
         "correction.mediate": (10, True),
         "correction.mend": (10, True),
+        "demand.appoint": (2, False),
+        "demand.answer": (10, False),
         "contract.breaking_notice": (10, True),
     }
     for name, rule in rules().items():
