@@ -56,9 +56,8 @@ class Catalogue(Resources):
             here = session.get(EntryRow, name)
             if asked is not None:
                 expected_version = asked.version  # looked at below: 0 is an answer too
-                permit(
-                    session, asked, "set catalogue entries", OF_ENTRIES, row.department, here=asked.version or None, thing=name
-                )
+                at = asked.version or None
+                permit(session, asked, "set catalogue entries", OF_ENTRIES, row.department, here=at, thing=name)
             check_version(expected_version, 0 if here is None else here.version, f"the catalogue entry of {name}")
             department = department_record(known(session, Department, row.department, "department"))
             check_fits(entry, self._in_force(session, row), department)

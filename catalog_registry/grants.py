@@ -185,13 +185,15 @@ class Grants(Resources):
             limit: so many at most.
             resource: only those of a resource.
         """
+        own = seen.department
+        if own is None and not seen.everything:
+            return []
         query = select(Grant).order_by(Grant.id).limit(limit)
         if after is not None:
             query = query.where(Grant.id > after)
         if resource is not None:
             query = query.where(Grant.resource == resource)
         if not seen.everything:
-            own = seen.department
             query = (
                 query.join(Resource, Resource.name == Grant.resource)
                 .outerjoin(System, System.code == Grant.receiver_system)

@@ -220,6 +220,6 @@ FORMS = (
 )
 
 
-def schemas() -> dict[str, Any]:
-    """Return the JSON schemas of all of them, by name, for the reference."""
-    return msgspec.json.schema_components(FORMS, ref_template="#/components/schemas/{name}")[1]
+def schemas(*more: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the JSON schemas of all of them, and of those of other modules, by name, for the reference."""
+    return msgspec.json.schema_components((*FORMS, *more), ref_template="#/components/schemas/{name}")[1]

@@ -27,7 +27,8 @@ NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
 _SHAPE = """
     SELECT 'column', c.relname, concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity)
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-    WHERE c.relnamespace = 'registry'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT attisdropped AND c.relname <> 'alembic_version'
+    WHERE c.relnamespace = 'registry'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+    AND c.relname <> 'alembic_version'
     UNION ALL
     SELECT 'constraint', conrelid::regclass::text, conname || ' ' || pg_get_constraintdef(oid)
     FROM pg_constraint WHERE connamespace = 'registry'::regnamespace AND conrelid::regclass::text NOT LIKE '%alembic%'

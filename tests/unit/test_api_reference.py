@@ -19,7 +19,15 @@ from exchange.settings import Settings
 from tests.golden.golden import assert_golden
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
-NAMELESS = {("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")}
+NAMELESS = {
+    ("path", "name"),
+    ("path", "id"),
+    ("path", "code"),
+    ("query", "resource"),
+    ("query", "limit"),
+    ("query", "after"),
+    ("header", "If-Match"),
+}
 """Names of resources, ids of applications, pages and versions: of no person."""
 
 
