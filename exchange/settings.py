@@ -76,6 +76,19 @@ class Settings(BaseSettings):
     workdays_notice: Path | None = Field(
         None, description="a CSV file of working days and days off, beside those that are shipped: the notice of a further year"
     )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9._~:/%\[\]-]+)?$",
+        description="address under which others reach the hub; names in DCAT begin with it, and what begins with it is known "
+        "as the own when another catalogue is harvested",
+    )
+    harvest_allow: str = Field(
+        "",
+        description="addresses below which other catalogues may be harvested, with commas between: "
+        "https://data.example.gov.cn/catalogue/; empty: none",
+    )
+    harvest_bytes: int = Field(64 << 20, ge=1 << 10, description="bytes of another catalogue at most")
+    harvest_s: float = Field(300.0, gt=0, description="seconds in which another catalogue must be read")
     trusted_proxies: str = Field(
         "",
         description="networks of the proxies before the API, as CIDR with commas between: X-Forwarded-For is believed of these "

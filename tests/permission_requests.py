@@ -35,6 +35,7 @@ class Things:
     system: str
     contract: Callable[[str], str]
     client: tuple[str, str]
+    harvested: str
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,10 @@ REQUESTS: Final[Mapping[tuple[str, str], Callable[[Things], Sent]]] = {
     ("POST", "/api/v1/principals/{id}/revoke"): _of("principals", "account", "/revoke", body={}),
     ("POST", "/api/v1/principals/{id}/secret"): _of("principals", "account", "/secret", body={}),
     ("POST", "/api/v1/principals/{id}/end-old-secrets"): _of("principals", "account", "/end-old-secrets", body={}),
+    # other catalogues
+    ("GET", "/api/v1/harvested/catalogues"): lambda _: Sent("/api/v1/harvested/catalogues"),
+    ("GET", "/api/v1/harvested"): _list("harvested", "harvested"),
+    ("GET", "/api/v1/harvested/{id}"): _of("harvested", "harvested"),
     # the rest
     ("POST", "/api/v1/licences/lookup"): lambda _: Sent("/api/v1/licences/lookup", question(1)),
     ("POST", "/api/v1/authorisations/explain"): lambda things: Sent(

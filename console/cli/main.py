@@ -19,6 +19,8 @@ MODULES = (
     "registry",
     "applications",
     "catalogue",
+    "credentials",
+    "harvest",
     "runs",
     "audit",
     "bus",

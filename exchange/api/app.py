@@ -27,6 +27,8 @@ from exchange.api.contract_forms import FORMS as CONTRACT_FORMS
 from exchange.api.contract_routes import contract_routes, grant_routes
 from exchange.api.explain_route import PATH as EXPLAIN
 from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_route
+from exchange.api.harvest_routes import FORMS as HARVEST_FORMS
+from exchange.api.harvest_routes import harvest_routes
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
 from exchange.api.party_forms import FORMS as PARTY_FORMS
@@ -103,6 +105,7 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     account_routes(app, services, _problems)
     contract_routes(app, services, _problems)
     grant_routes(app, services, _problems)
+    harvest_routes(app, services, _problems)
     explain_route(app, services, _problems)
     records_route(app, services, _problems)
     _health_routes(app, services)
@@ -347,7 +350,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest], ref_template="#/components/schemas/{name}"
     )
     document.setdefault("components", {}).setdefault("schemas", {}).update(
-        components | schemas(*PARTY_FORMS, *CONTRACT_FORMS) | {"Problem": _PROBLEM}
+        components | schemas(*PARTY_FORMS, *CONTRACT_FORMS, *HARVEST_FORMS) | {"Problem": _PROBLEM}
     )
     document["components"]["securitySchemes"] = {
         "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}

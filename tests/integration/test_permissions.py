@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from catalog_registry.harvest.documents import Document, Read
 from catalog_registry.records import PrincipalRecord, Receiver, ReceiverKind
 from catalog_registry.store.tables import ADMINISTRATORS, ROLES
 from exchange.api.app import create_app
@@ -69,6 +70,10 @@ class Stand:
             purposes=[PURPOSE],
         )
         account, _ = registry.create_machine("subject", APPLICANT)
+        registry.add_catalogue("city", "file:/nowhere", title="市目录", by="test")
+        content = {"title": "x", "identifiers": []}
+        registry.take_harvest("city", Read((Document("urn:x:1", "x", content),), 0, 0), own=())
+        (harvested,) = registry.harvested()
         self.things = Things(
             draft="hidden",
             published="licences",
@@ -79,6 +84,7 @@ class Stand:
             system="test_system",
             contract=self.contract,
             client=(office.client_id, office.secret.reveal()),
+            harvested=harvested.id,
         )
         office.refresh()
         self.tokens = {who: issue(p, office.hub.keys, office.clock.now()).text.reveal() for who, p in self.accounts.items()}

@@ -24,6 +24,8 @@ NAMELESS = {
     ("path", "id"),
     ("path", "code"),
     ("query", "resource"),
+    ("query", "catalogue"),
+    ("query", "gone"),
     ("query", "limit"),
     ("query", "after"),
     ("header", "If-Match"),
