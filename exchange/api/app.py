@@ -141,7 +141,7 @@ def _token_route(app: FastAPI, services: Services) -> None:
             client_id, secret = await _credentials(request)
             async with services.tokens_at_once:  # checking a secret costs time and memory on purpose
                 principal, n = await asyncio.to_thread(services.hub.registry.proved, client_id, secret)
-            check_peer(principal, asks_from(services, request), "principal.address")
+            check_peer(principal, asks_from(services, request), "principal.address", services.log)
             made = issue(principal, services.hub.keys, services.clock.now(), services.settings.token_ttl_s)
         except DeniedError as error:
             TOKENS.labels(outcome="refused").inc()

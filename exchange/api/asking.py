@@ -29,7 +29,7 @@ def asker(services: Services, request: Request) -> Principal:
         )
     principal = services.verifier.verify(token.strip(), services.clock.now())
     if principal.ranges:
-        check_peer(principal, asks_from(services, request), "token.address")
+        check_peer(principal, asks_from(services, request), "token.address", services.log)
     return principal
 
 

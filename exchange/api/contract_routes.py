@@ -27,6 +27,7 @@ from catalog_registry.records import (
     ReceiverKind,
     RegisteredResource,
 )
+from catalog_registry.states import ResourceState
 from exchange.api.asking import body_of
 from exchange.api.contract_forms import (
     ContractAnswer,
@@ -45,6 +46,7 @@ from exchange.api.contract_forms import (
 from exchange.api.registry_forms import ResourceAnswer, resource_answer
 from exchange.api.registry_frame import (
     ID,
+    NAME,
     Problems,
     add_route,
     asker_of,
@@ -56,7 +58,7 @@ from exchange.api.registry_frame import (
     unseen,
     version_of,
 )
-from exchange.api.registry_routes import RESOURCE_KIND, RESOURCES, _resource
+from exchange.api.registry_routes import RESOURCE_KIND, RESOURCES
 from exchange.api.services import Services
 from schemas.catalogue import CatalogueEntry, SharingType
 from schemas.catalogue_form import entry_document, read_entry
@@ -171,6 +173,14 @@ async def _register(
         return {"manifest": {"event": "contract", "contract": after.version, "version": after.row_version}}
 
     return await recorded(services, who, RESOURCE_KIND, "contract", given.name, act, told)
+
+
+async def _resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
+    """Return a resource to who may know of it."""
+    found = await read_known(services, services.hub.registry.resource, name, NAME, "resource.unknown")
+    if found is None or not (found.state is ResourceState.PUBLISHED or seen.of_department(found.department)):
+        raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
+    return found
 
 
 async def _whole(services: Services, seen: Sight, name: str, what: str) -> RegisteredResource:

@@ -99,7 +99,9 @@ class LookupRoute:
         principal = services.verifier.verify(token.decode("latin-1").strip(), services.clock.now())
         if principal.ranges:
             forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-            check_peer(principal, peer_of(scope.get("client"), forwarded, services.settings.proxies), "token.address")
+            check_peer(
+                principal, peer_of(scope.get("client"), forwarded, services.settings.proxies), "token.address", services.log
+            )
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             raise RejectedError("the body must be application/json", code="request.media_type", fault=Fault.CLIENT)
         try:

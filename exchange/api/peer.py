@@ -29,9 +29,13 @@ def peer_of(client: Sequence[Any] | None, forwarded: Iterable[str], proxies: Seq
     return here
 
 
-def check_peer(principal: PrincipalRecord, peer: Address | None, code: str) -> None:
-    """Raise ``DeniedError`` where an account has ranges, and the address that asks is in none of them, or is not known."""
+def check_peer(principal: PrincipalRecord, peer: Address | None, code: str, log: Any) -> None:
+    """Raise ``DeniedError`` where an account has ranges, and the address that asks is in none of them, or is not known.
+
+    It is logged with the account's id: who has its secret or its token elsewhere may have stolen it.
+    """
     if principal.ranges and (peer is None or not any(peer in network for network in principal.ranges)):
+        log.warning("an account was used from a network that it may not ask from", principal=principal.id, code=code)
         raise DeniedError("the account may not ask from this address", code=code, fault=Fault.CLIENT)
 
 

@@ -392,6 +392,9 @@ def test_an_account_asks_from_its_networks_only_for_its_token_and_with_it(desk: 
     headers = {"authorization": f"Bearer {token}", "x-forwarded-for": "10.1.2.3"}  # nobody's word is believed
     assert told(office.http.get("/api/v1/resources", headers=headers)) == (401, "token.address")
     assert told(office.ask(question(1), token)) == (401, "token.address")
+    warned = [(e["principal"], e["code"]) for e in office.log.events if "may not ask from" in e["event"]]
+    placed = registry.principal("placed").id
+    assert warned == [(placed, "principal.address"), (placed, "token.address"), (placed, "token.address")]
     registry.set_ranges("placed", ["127.0.0.0/8"])
     office.refresh()
     assert office.ask(question(1), token).status_code == 200
