@@ -99,19 +99,12 @@ def principal_end_old(name: Name, as_json: Json = False) -> None:
 
 def _fields(hub: Hub, made: PrincipalRecord) -> dict[str, Any]:
     secrets = hub.registry.secrets(made.id)
-    return {
-        "id": made.id,
-        "kind": made.kind,
-        "name": made.name,
-        "department": made.department,
-        "system": made.system,
-        "roles": list(made.roles),
-        "client_id": made.client_id,
-        "ranges": [str(network) for network in made.ranges],
+    from console.cli.registry import _principal_fields
+
+    return _principal_fields(made) | {
         "last_used_at": max((s.last_used_at for s in secrets if s.last_used_at is not None), default=None),
         "secrets": [{"n": s.n, "made_at": s.made_at, "ends_at": s.ends_at, "last_used_at": s.last_used_at} for s in secrets],
         "version": made.version,
-        "revoked_at": made.revoked_at,
     }
 
 
@@ -119,7 +112,7 @@ def _text(shown: dict[str, Any]) -> Any:
     from rich.console import Group
 
     rows = [(name, value) for name, value in shown.items() if name not in ("secrets", "last_used_at")]
-    words = [(name, ", ".join(value) if isinstance(value, list) else value) for name, value in rows if value]
+    words = [(name, ", ".join(value) if isinstance(value, list | tuple) else value) for name, value in rows if value]
     head = "\n".join(f"{name:<12}{value}" for name, value in words)
     if not shown["secrets"]:
         return head

@@ -46,7 +46,9 @@ def test_an_account_is_made_given_what_it_may_do_rotated_and_ended(onedoor: test
     assert [proves(registry, made, s) for s in (first, second)] == [False, True]
     assert shown["last_used_at"] is None
     registry.note_use(made["id"], 2)
-    assert onedoor("principal", "show", "intake")["last_used_at"] is not None
+    used = onedoor("principal", "show", "intake")["last_used_at"]
+    assert used is not None
+    assert {a["name"]: a["last_used_at"] for a in onedoor("principal", "list")} == {"intake": used}
 
     onedoor("principal", "revoke", "intake")
     assert not proves(registry, made, second)
