@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from catalog_registry.credentials import USE_NOTED_EVERY
+from catalog_registry.harvest.documents import Document, Read
 from exchange.trust.tokens import issue
 from schemas.odcs import write_contract
 from schemas.secret import Secret
@@ -424,3 +425,30 @@ def test_the_token_of_a_person_speaks_for_the_person(desk: Desk) -> None:
     token = issue(desk.office.hub.registry.principal(who), desk.office.hub.keys, desk.office.clock.now()).text.reveal()
     me = desk.office.http.get("/api/v1/principals/me", headers={"authorization": f"Bearer {token}"})
     assert (me.json()["kind"], me.json()["secrets"], me.json()["client_id"]) == ("person", [], None)
+
+
+# Other catalogues -------------------------------------------------------------------------------------------------------
+
+
+def test_datasets_of_another_catalogue_are_shown_with_their_origin_and_no_resource_of_the_hub(desk: Desk) -> None:
+    registry = desk.office.hub.registry
+    registry.add_catalogue("city", "file:/nowhere", title="市目录", by="test")
+    found = [Document(f"https://city.example/{i}", f"数据{i}", {"title": f"数据{i}", "identifiers": []}) for i in range(6)]
+    registry.take_harvest("city", Read(tuple(found), 0, 0), own=())
+    registry.take_harvest("city", Read(tuple(found[1:]), 0, 0), own=())
+    (city,) = send(desk, "GET", "/harvested/catalogues", "clerk").json()["catalogues"]
+    assert (city["name"], city["counts"]["gone"], city["counts"]["same"]) == ("city", 1, 5)
+    first = send(desk, "GET", "/harvested?limit=3&catalogue=city", "clerk").json()
+    rest = send(desk, "GET", f"/harvested?limit=3&catalogue=city&after={first['next']}", "clerk").json()
+    shown = first["datasets"] + rest["datasets"]
+    assert {(d["origin"], d["iri"], d["title"], d["hash"], d["gone_at"]) for d in shown} == {
+        ("city", d.iri, d.title, d.hash, None) for d in found[1:]
+    }
+    assert rest["next"] is None
+    whole = send(desk, "GET", "/harvested?gone=true", "clerk").json()["datasets"]
+    (gone,) = [d for d in whole if d["gone_at"] is not None]
+    assert send(desk, "GET", f"/harvested/{gone['id']}", "clerk").json() == gone
+    assert told(send(desk, "GET", "/harvested/h0nothing", "clerk")) == (404, "registry.unknown")
+    assert told(send(desk, "GET", "/harvested?gone=perhaps", "clerk")) == (400, "request.page")
+    names = {r["name"] for r in send(desk, "GET", "/resources?limit=200", "auditor").json()["resources"]}
+    assert not names & {d["id"] for d in whole}
