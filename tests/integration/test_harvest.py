@@ -135,8 +135,7 @@ def test_what_takes_too_long_is_ended(onedoor: Onedoor, tmp_path: Path, monkeypa
     assert onedoor("harvest", "run", "city", fails=True)["code"] == "harvest.slow"
 
 
-@pytest.mark.parametrize("form", ["turtle", "jsonld"])
-@pytest.mark.parametrize("base", [None, "https://share.example", "setting"])
+@pytest.mark.parametrize(("form", "base"), [("turtle", None), ("jsonld", "https://share.example"), ("turtle", "setting")])
 def test_a_harvest_of_the_own_export_changes_nothing(
     onedoor: Onedoor, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, base: str | None
 ) -> None:
