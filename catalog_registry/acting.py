@@ -101,7 +101,7 @@ def check_duty(who: PrincipalRecord, what: StrEnum | str, duties: tuple[Duty, ..
     doing = what.replace("_", " ")
     if who.revoked_at is not None:
         raise DeniedError(f"{who.name} is revoked and does nothing more", code="registry.revoked", fault=Fault.CLIENT)
-    held = [duty for duty in duties if duty.role in who.roles]
+    held = [duty for duty in duties if duty.role == "*" or duty.role in who.roles]
     if not held:
         raise DeniedError(
             f"{who.name} may not {doing}: that needs the role {' or '.join(duty.role for duty in duties)}",

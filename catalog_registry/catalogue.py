@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from catalog_registry.acting import check_version
+from catalog_registry.asked import OF_ENTRIES, Asked, permit
 from catalog_registry.records import EntryRecord, ListedResource
 from catalog_registry.resources import SHARED, Resources
 from catalog_registry.rules import check_fits, refused
@@ -29,7 +30,9 @@ _PAGE_ROWS: Final = 500
 class Catalogue(Resources):
     """What the official catalogue says of the resources."""
 
-    def set_entry(self, name: str, entry: CatalogueEntry, *, by: str, expected_version: int = 0) -> EntryRecord:
+    def set_entry(
+        self, name: str, entry: CatalogueEntry, *, by: str, expected_version: int = 0, asked: Asked | None = None
+    ) -> EntryRecord:
         """Give a resource its entry in the catalogue, or another one; return it, with the resource's code.
 
         A resource gets its code with its first entry: the one it has, else the entry's own, else a new one of the entry's
@@ -40,8 +43,10 @@ class Catalogue(Resources):
             entry: what the catalogue is to say.
             by: id of the principal, or who else did it.
             expected_version: the version of the entry that this was decided on; 0: there was none.
+            asked: who asks, with that version; None: the console.
 
         Raises:
+            DeniedError: who asks may not.
             RejectedError: the entry was changed meanwhile (``registry.conflict``), its fields are not the contract's or its
                 provider is not the department (``catalogue.entry``), or it names another code than the resource's.
         """
@@ -49,6 +54,10 @@ class Catalogue(Resources):
             session = change.session
             row = known(session, Resource, name, "resource")
             here = session.get(EntryRow, name)
+            if asked is not None:
+                expected_version = asked.version  # looked at below: 0 is an answer too
+                at = asked.version or None
+                permit(session, asked, "set catalogue entries", OF_ENTRIES, row.department, here=at, thing=name)
             check_version(expected_version, 0 if here is None else here.version, f"the catalogue entry of {name}")
             department = department_record(known(session, Department, row.department, "department"))
             check_fits(entry, self._in_force(session, row), department)

@@ -8,6 +8,7 @@ from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class DepartmentRecord:
     name: str
     credit_code: str | None
     parent: str | None
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class SystemRecord:
     code: str
     name: str
     department: str
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class SourceRecord:
     settings: Mapping[str, Any]
     created_at: datetime
     keys_dir: Path | None = dataclass_field(default=None, repr=False, compare=False)
+    version: int = 1
 
     def url(self) -> Secret[str]:
         """Return the URL with its password, read now from where the registry was told that it is.
@@ -240,7 +244,10 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PrincipalRecord:
-    """Who acts. A token issued under a lower ``epoch`` is no longer good."""
+    """Who acts. A token issued under a lower ``epoch`` is no longer good.
+
+    ``ranges`` are the networks that it may ask from; none: from anywhere. Every change raises ``version``.
+    """
 
     id: str
     kind: PrincipalKind
@@ -252,6 +259,21 @@ class PrincipalRecord:
     epoch: int
     created_at: datetime
     revoked_at: datetime | None
+    ranges: tuple[IPv4Network | IPv6Network, ...] = ()
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRecord:
+    """A secret of a machine, never the secret itself: since when it is good, until when, and when it was last used.
+
+    ``last_used_at`` may be some minutes too early.
+    """
+
+    n: int
+    made_at: datetime
+    ends_at: datetime | None
+    last_used_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from sqlalchemy import select, update
 from catalog_registry.catalogue import Catalogue
 from catalog_registry.comparison import Comparisons
 from catalog_registry.corrections import Corrections
+from catalog_registry.credentials import Credentials
 from catalog_registry.demand_analysis import Analysis
+from catalog_registry.harvest.harvests import Harvests
 from catalog_registry.lifecycle import Lifecycle
 from catalog_registry.materials import Materials
 from catalog_registry.overdue import Overdue
@@ -20,7 +22,20 @@ from catalog_registry.records import RegistryEvent
 from catalog_registry.store.tables import Outbox
 
 
-class Registry(Parties, Overdue, Corrections, Lifecycle, Comparisons, Catalogue, Principals, Materials, Ratings, Analysis):
+class Registry(
+    Parties,
+    Overdue,
+    Corrections,
+    Lifecycle,
+    Comparisons,
+    Catalogue,
+    Principals,
+    Credentials,
+    Materials,
+    Ratings,
+    Analysis,
+    Harvests,
+):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 
     Each part is in the module of its name. ``version()`` is a number that every change raises, for caches; the channel

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from catalog_registry import snapshot
 from catalog_registry.acting import Sight
+from catalog_registry.asked import OF_DRAFTS, OF_SHARED_CONTRACTS, Asked, permit
 from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord, kept_contract
 from catalog_registry.rules import check_change, content_hash, newer, refused
 from catalog_registry.sources import Sources
@@ -40,6 +41,7 @@ class Resources(Sources):
         code: str | None = None,
         where: str = "<contract>",
         state: Literal["draft", "published"] = "published",
+        asked: Asked | None = None,
     ) -> RegisteredResource:
         """Register the resource of a contract, or a new version of its contract, and put it in force; return the resource.
 
@@ -52,8 +54,10 @@ class Resources(Sources):
             where: name of the file or the like, for errors.
             state: what a new resource is: shared at once, or a draft that is submitted and reviewed first. One that is there
                 keeps its state, so a new version goes round no review.
+            asked: who asks, and the ``row_version`` that it decided on; 0: for a new resource, a draft. None: the console.
 
         Raises:
+            DeniedError: who asks may not, or the contract is for another department's source.
             RejectedError: the contract is not valid or has no key, its source, system or department is unknown or they do not
                 belong together, this version exists with other content, a higher version is in force, the one in force has
                 other partitions or another key, the resource is being reviewed or is withdrawn, or a draft is asked for of one
@@ -71,8 +75,10 @@ class Resources(Sources):
         digest = content_hash(contract)
         now = self._clock.now()
         with self._database.change() as change:
-            source = self._belongs(change.session, contract)
             row = change.session.get(Resource, contract.name)
+            if asked is not None:
+                state = self._may_register(change.session, asked, row, contract)
+            source = self._belongs(change.session, contract)
             known = change.session.get(ContractVersion, (contract.name, contract.version))
             if known is not None and known.hash != digest:
                 raise RejectedError(
@@ -114,6 +120,31 @@ class Resources(Sources):
             registered = self._resource(change.session, row, self._source(source, change.session))
         self.refresh_dags()
         return registered
+
+    def _may_register(
+        self, session: Session, asked: Asked, row: Resource | None, contract: DataContract
+    ) -> Literal["draft", "published"]:
+        """Return what a version is, of a contract that a department's own people register: never shared at once.
+
+        Raises:
+            DeniedError: who asks may not.
+            RejectedError: there is one of that name already, it was changed meanwhile, or the contract's department is not the
+                resource's, or its source is none of that department's.
+        """
+        shared = row is not None and row.state in SHARED
+        duties, of = (OF_SHARED_CONTRACTS if shared else OF_DRAFTS), contract.department if row is None else row.department
+        here = None if row is None else row.row_version
+        permit(session, asked, "register contracts", duties, of, here=here, thing=contract.name)
+        source = session.get(Source, contract.source)
+        system = None if source is None else session.get(System, source.system)
+        if contract.department != of or system is None or (system.code, system.department) != (contract.system, of):
+            raise refused(
+                f"{of} has no system {contract.system[:64]!r} with a source {contract.source[:64]!r}",
+                "contract.source",
+                where=contract.name,
+                remedy="name the department's own source; the operator connects sources",
+            )
+        return "published" if shared else "draft"
 
     def refresh_dags(self) -> bool:
         """Make the snapshot for Airflow say what is registered, and say whether it did not; cheap where nothing changed.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
+from ipaddress import ip_network
 from typing import Any, Final
 
 from catalog_registry.records import DepartmentRecord
@@ -103,6 +104,20 @@ def check_roles(roles: Iterable[str]) -> list[str]:
             "principal.administrators",
         )
     return wanted
+
+
+def check_ranges(ranges: Iterable[str]) -> list[str]:
+    """Return networks in one form, sorted, each once. Raises ``RejectedError`` where one is no network as CIDR."""
+    found = set()
+    for text in ranges:
+        try:
+            found.add(ip_network(text))
+        except ValueError:
+            raise refused(
+                f"{text[:64]!r} is no network: expected CIDR such as 10.2.0.0/16, without bits after the mask",
+                "principal.range",
+            ) from None
+    return [str(network) for network in sorted(found, key=lambda n: (n.version, n.network_address.packed, n.prefixlen))]
 
 
 def check_terms(

@@ -170,7 +170,8 @@ def served(app: FastAPI) -> Iterator[str]:
     """Serve an app as in production, in a thread; give its URL."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, server_header=False, log_level="warning")
+    how: dict[str, Any] = {"access_log": False, "server_header": False, "proxy_headers": False, "log_level": "warning"}
+    config = uvicorn.Config(app, loop="uvloop", http="httptools", **how)
     server = _Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

@@ -15,7 +15,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from catalog_registry.store.all_tables import SCHEMA
+from catalog_registry.store.tables import SCHEMA
 from schemas.errors import DefectError, Fault, OneDoorError, RejectedError, TransientError
 
 API_ROLE: Final = "onedoor_api"
@@ -39,8 +39,24 @@ _STEPS: Final = (
     "GRANT UPDATE (state, version, assigned, answered_by, decided_by) ON registry.correction TO {role}",
     "GRANT UPDATE (outcome, run_after, changed_at, state_at) ON registry.correction TO {role}",
     "GRANT UPDATE (acknowledged_at, acknowledged_by) ON registry.correction_notice TO {role}",
+    # departments, systems, sources, contracts, catalogue entries, the end of a grant
+    "GRANT INSERT ON registry.department, registry.system, registry.source, registry.resource TO {role}",
+    "GRANT INSERT ON registry.contract_version, registry.catalogue_entry, registry.code_sequence TO {role}",
+    "GRANT UPDATE (name, credit_code, parent, version) ON registry.department TO {role}",
+    "GRANT UPDATE (name, version) ON registry.system TO {role}",
+    "GRANT UPDATE (connector, url, secret_ref, settings, version), DELETE ON registry.source TO {role}",
+    "GRANT UPDATE (title, source, version, code) ON registry.resource TO {role}",
+    "GRANT UPDATE (document, version, at, by) ON registry.catalogue_entry TO {role}",
+    "GRANT UPDATE (last) ON registry.code_sequence TO {role}",
+    "GRANT UPDATE (revoked_at, revoked_by, revoked_why, version) ON registry.grant_ TO {role}",
+    # accounts and their secrets, of which it never reads a hash
+    "GRANT INSERT ON registry.principal, registry.client_secret TO {role}",
+    "GRANT UPDATE (roles, epoch, ranges, revoked_at, version) ON registry.principal TO {role}",
+    "REVOKE SELECT ON registry.client_secret FROM {role}",
+    "GRANT SELECT (principal, n, made_at, ends_at, last_used_at) ON registry.client_secret TO {role}",
+    "GRANT UPDATE (ends_at, last_used_at) ON registry.client_secret TO {role}",
 )
-"""What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
+"""What a step changes, column by column. What identifies a thing, and whose it is, is changed by nobody of this role."""
 
 _LOCK: Final = 0x4F44_6D69_6772  # any constant of our own; holders of it are migrating
 _FOLDER: Final = Path(__file__).parent / "migrations"

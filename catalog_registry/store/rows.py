@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -21,6 +22,7 @@ from catalog_registry.records import (
     RegisteredResource,
     SourceRecord,
     StepRecord,
+    SystemRecord,
 )
 from catalog_registry.states import ApplicationState, ResourceState
 from catalog_registry.store.tables import (
@@ -33,6 +35,7 @@ from catalog_registry.store.tables import (
     Principal,
     Resource,
     Source,
+    System,
 )
 from schemas.errors import Fault, RejectedError
 from schemas.resource import ResourceName
@@ -98,7 +101,12 @@ def near(text: str, names: Iterable[str]) -> str:
 
 def department_record(row: Department) -> DepartmentRecord:
     """Return the record of a row."""
-    return DepartmentRecord(row.code, row.name, row.credit_code, row.parent)
+    return DepartmentRecord(row.code, row.name, row.credit_code, row.parent, row.version)
+
+
+def system_record(row: System) -> SystemRecord:
+    """Return the record of a row."""
+    return SystemRecord(row.code, row.name, row.department, row.version)
 
 
 def source_record(row: Source, department: str, keys_dir: Path | None) -> SourceRecord:
@@ -113,6 +121,7 @@ def source_record(row: Source, department: str, keys_dir: Path | None) -> Source
         settings=dict(row.settings),
         created_at=row.created_at,
         keys_dir=keys_dir,
+        version=row.version,
     )
 
 
@@ -212,4 +221,6 @@ def principal_record(row: Principal) -> PrincipalRecord:
         epoch=row.epoch,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        ranges=tuple(ip_network(text) for text in row.ranges),
+        version=row.version,
     )

@@ -1,7 +1,7 @@
 """The registry's tables, schema ``registry``. ``tests/migration`` holds them equal to what the migrations make.
 
 No column asks the database's clock: every instant is given. Every constraint has a name, so that a refusal can say which rule
-it broke. Passwords and keys are never here: ``source.secret_ref`` says where one is, ``principal.secret_hash`` is argon2's.
+it broke. Passwords and keys are never here: ``source.secret_ref`` says where one is, ``client_secret.hash`` is argon2's.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class Department(Base):
     credit_code: Mapped[str | None] = mapped_column(unique=True)
     parent: Mapped[str | None] = mapped_column(ForeignKey("registry.department.code"), index=True)
     created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
 
 
 class System(Base):
@@ -103,6 +104,7 @@ class System(Base):
     name: Mapped[str]
     department: Mapped[str] = mapped_column(ForeignKey("registry.department.code"), index=True)
     created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
 
 
 class Source(Base):
@@ -121,6 +123,7 @@ class Source(Base):
     secret_ref: Mapped[str | None]
     settings: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
 
 
 class Resource(Base):
@@ -199,14 +202,15 @@ class ContractVersion(Base):
 
 
 class Principal(Base):
-    """Who acts: a person, or a machine with a credential of its own. A higher ``epoch`` ends every token issued before."""
+    """Who acts: a person, or a machine with a credential of its own. A higher ``epoch`` ends every token issued before.
+
+    ``ranges`` are the networks that it may ask from, as CIDR; none: from anywhere. Its secrets are in ``client_secret``.
+    """
 
     __tablename__ = "principal"
     __table_args__ = (
         CheckConstraint("kind IN ('person', 'machine')", name="kind_known"),
-        CheckConstraint(
-            "(kind = 'machine') = (client_id IS NOT NULL AND secret_hash IS NOT NULL)", name="machine_has_credential"
-        ),
+        CheckConstraint("(kind = 'machine') = (client_id IS NOT NULL)", name="machine_has_credential"),
         CheckConstraint(f"roles <@ ARRAY[{_texts(ROLES)}]::text[]", name="roles_known"),
         CheckConstraint(
             " + ".join(f"(roles @> ARRAY['{role}']::text[])::integer" for role in ADMINISTRATORS) + " <= 1",
@@ -224,8 +228,9 @@ class Principal(Base):
     system: Mapped[str | None] = mapped_column(ForeignKey("registry.system.code"), index=True)
     roles: Mapped[list[str]]
     client_id: Mapped[str | None] = mapped_column(unique=True)
-    secret_hash: Mapped[str | None]
     epoch: Mapped[int] = mapped_column(Integer())
+    ranges: Mapped[list[str]] = mapped_column(server_default="{}")
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
 

@@ -87,7 +87,7 @@ def resource_export(
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write, replaced whole; - for standard output.")],
     names: Annotated[list[str] | None, typer.Argument(help="The resources; none: all that are shared.")] = None,
     base: Annotated[
-        str | None, typer.Option(help="Address under which others reach the hub; names in DCAT begin with it.")
+        str | None, typer.Option(help="Address that names in DCAT begin with; default: the setting public_url, else a URN.")
     ] = None,
     publisher: Annotated[str | None, typer.Option(help="Code of the department that publishes; default: the centre.")] = None,
     as_json: Json = False,
@@ -134,7 +134,7 @@ def _chunks(
 
         first, last = hub.registry.listed_between()
         about = About(
-            base=read_base(f"urn:onedoor:{hub.settings.division}" if base is None else base),
+            base=read_base(base or hub.settings.public_url or f"urn:onedoor:{hub.settings.division}"),
             region=hub.settings.division,
             publisher=_publisher(hub, publisher),
             issued=first.astimezone(CHINA),

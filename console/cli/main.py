@@ -22,6 +22,8 @@ MODULES = (
     "demands",
     "usage",
     "catalogue",
+    "credentials",
+    "harvest",
     "runs",
     "audit",
     "bus",

@@ -378,12 +378,12 @@ def principal_list(as_json: Json = False) -> None:
     Example: onedoor principal list
     """
     with _hub() as hub:
-        rows = hub.registry.principals()
+        rows, used = hub.registry.principals(), hub.registry.last_used()
         output.show(
-            [_principal_fields(r) for r in rows],
+            [_principal_fields(r) | {"last_used_at": used.get(r.id)} for r in rows],
             as_json=as_json,
             text=lambda: output.table(
-                ("id", "name", "kind", "department", "system", "roles", "state"),
+                ("id", "name", "kind", "department", "system", "roles", "last used", "state"),
                 [
                     (
                         r.id,
@@ -392,6 +392,7 @@ def principal_list(as_json: Json = False) -> None:
                         r.department,
                         r.system or "",
                         ", ".join(r.roles),
+                        _local(used[r.id]) if r.id in used else "",
                         "revoked" if r.revoked_at else "active",
                     )
                     for r in rows
@@ -599,6 +600,7 @@ def _principal_fields(made: PrincipalRecord) -> dict[str, Any]:
         "system": made.system,
         "roles": made.roles,
         "client_id": made.client_id,
+        "ranges": [str(network) for network in made.ranges],
         "revoked_at": made.revoked_at,
     }
 

@@ -102,7 +102,7 @@ class LateDepartment(msgspec.Struct, frozen=True):
     corrections: Annotated[Sequence[CorrectionLine], msgspec.Meta(description="the longest late first, 200 at most")]
 
 
-class LateAnswer(msgspec.Struct, frozen=True):
+class LateCorrectionsAnswer(msgspec.Struct, frozen=True):
     """What is late, by who has it."""
 
     departments: Sequence[LateDepartment]
@@ -158,4 +158,12 @@ def _line(found: CorrectionRecord, clock: ApplicationClock | None) -> dict[str, 
     return {name: getattr(found, name) for name in names if name != "clock"} | hidden | {"clock": told}
 
 
-FORMS: Final = (AskCorrectionBody, ResolveBody, CorrectionPage, CorrectionAnswer, LateAnswer, NoticePage, NoticeAnswer)
+FORMS: Final = (
+    AskCorrectionBody,
+    ResolveBody,
+    CorrectionPage,
+    CorrectionAnswer,
+    LateCorrectionsAnswer,
+    NoticePage,
+    NoticeAnswer,
+)

@@ -29,7 +29,7 @@ from exchange.api.correction_forms import (
     AskCorrectionBody,
     CorrectionAnswer,
     CorrectionPage,
-    LateAnswer,
+    LateCorrectionsAnswer,
     LateDepartment,
     NoticeAnswer,
     NoticePage,
@@ -115,7 +115,7 @@ def _lists(route: Route, services: Services) -> None:
         following = rows[limit - 1].id if len(rows) > limit else None
         return json_answer(CorrectionPage([correction_line(r, _clock(services, r)) for r in rows[:limit]], following))
 
-    @route("GET", "/late", summary="List what is late, by who has it", answer=LateAnswer, who=SEEING, note=_INVOLVED)
+    @route("GET", "/late", summary="List what is late, by who has it", answer=LateCorrectionsAnswer, who=SEEING, note=_INVOLVED)
     async def late(request: Request) -> Response:
         """List the requests whose last day is over, by the department that has to answer or correct; null is the centre."""
         seen = sight(asker_of(services, request))
@@ -350,7 +350,7 @@ def _answer(services: Services, found: CorrectionRecord, words: Words | None = N
     return json_answer(correction_answer(found, _clock(services, found), words), tag=found.version, status=status)
 
 
-def late_answer(rows: list[tuple[CorrectionRecord, ApplicationClock | None]]) -> LateAnswer:
+def late_answer(rows: list[tuple[CorrectionRecord, ApplicationClock | None]]) -> LateCorrectionsAnswer:
     """Return what is late by who has it, the longest late first; the centre last."""
     by: defaultdict[str | None, list[tuple[CorrectionRecord, ApplicationClock]]] = defaultdict(list)
     for row, clock in rows:
@@ -361,7 +361,7 @@ def late_answer(rows: list[tuple[CorrectionRecord, ApplicationClock | None]]) ->
         found = sorted(by[department], key=lambda one: (one[1].left, one[0].id))
         shown = [correction_line(row, clock) for row, clock in found[:MOST]]
         departments.append(LateDepartment(department, len(found), shown))
-    return LateAnswer(departments)
+    return LateCorrectionsAnswer(departments)
 
 
 # What is done -----------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ MOST: Final = 200
 """Things on a page at most."""
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
+CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ID: Final = re.compile(r"[0-9a-z]{1,40}")
 _TAG: Final = re.compile(r'"([0-9]{1,9})"')
 _LIMIT: Final = re.compile(r"[0-9]{1,3}")
@@ -47,6 +48,8 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "demand.unknown": 404,
         "demand.state": 409,
         "registry.privilege": 503,
+        "registry.unknown": 404,
+        "registry.taken": 409,
     }
 )
 _WORDS: Final = {
@@ -64,17 +67,26 @@ Problems = Callable[..., dict[int | str, dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Who may use a route: any one of ``who`` is enough; ``note`` says what it depends on besides."""
+    """Who may use a route: any one of ``who`` is enough; ``note`` says what it depends on besides. ``who`` is empty where no
+    token is asked for.
+    """
 
     method: str
     path: str
     who: tuple[Duty, ...]
     note: str
+    tag: str
+    summary: str
 
 
 def permissions(app: FastAPI) -> Sequence[Permission]:
-    """Return who may use each route of the registry, in the order in which they were added."""
+    """Return who may use each route, in the order in which they were added."""
     return tuple(getattr(app.state, "permissions", ()))
+
+
+def declare(app: FastAPI, method: str, path: str, *, tag: str, summary: str, who: tuple[Duty, ...], note: str = "") -> None:
+    """Say who may use a route that does not stand in the frame; ``who`` is empty where no token is asked for."""
+    app.state.permissions = (*permissions(app), Permission(method, path, who, note, tag, summary))
 
 
 # What is asked ----------------------------------------------------------------------------------------------------------
@@ -84,6 +96,11 @@ def asker_of(services: Services, request: Request) -> PrincipalRecord:
     """Return whose token a request bears, while what is known of the registry is fresh."""
     services.view.refuse_if_stale()
     return asker(services, request)
+
+
+def unseen(what: str) -> RejectedError:
+    """Return the refusal of a thing that there is not, or that is not to be seen: the same words."""
+    return RejectedError(f"there is no such {what}", code="registry.unknown", fault=Fault.CLIENT)
 
 
 async def read_known(
@@ -236,7 +253,7 @@ def add_route(
         query: further parameters of the query, each with its words.
         media_types: what the answer comes as.
     """
-    app.state.permissions = (*permissions(app), Permission(method, path, who, note))
+    declare(app, method, path, tag=tag, summary=summary, who=who, note=note)
     changes = (body is not None and not made) if versioned is None else versioned
     one, reads = "{" in path, bool(listed or body or query)
     statuses = {401, 503} | ({400} if reads else set()) | ({403} if body or denied or changes else set())

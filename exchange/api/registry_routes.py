@@ -91,7 +91,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
     async def resource(request: Request) -> Response:
         """Show a resource with its fields. Of one that is not published and not of the own department nothing is shown."""
         found = await seen_resource(services, sight(asker_of(services, request)), request.path_params["name"])
-        return await _resource_answer(services, found)
+        return await answer_resource(services, found)
 
     @route("GET", "/{name}/history", summary="Show what was done to a resource", answer=HistoryAnswer, denied=True, who=SEEING)
     async def resource_history(request: Request) -> Response:
@@ -133,7 +133,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
                 lambda: services.registry.act_on_resource(found.name, event, by=who.id, version=version, why=body.why),
                 lambda after: {"manifest": {"event": event.value, "state": after.state.value, "version": after.row_version}},
             )
-            return await _resource_answer(services, done)
+            return await answer_resource(services, done)
 
     for event in ResourceEvent:
         step(event)
@@ -277,9 +277,10 @@ async def seen_resource(services: Services, seen: Sight, name: str) -> Registere
     return found
 
 
-async def _resource_answer(services: Services, found: RegisteredResource) -> Response:
+async def answer_resource(services: Services, found: RegisteredResource, *, status: int = 200) -> Response:
+    """Return a resource with its rating."""
     rated = await in_thread(services.reads, lambda: services.hub.registry.rating_of(found.name))
-    return json_answer(resource_answer(found, rated), tag=found.row_version)
+    return json_answer(resource_answer(found, rated), tag=found.row_version, status=status)
 
 
 async def _application(services: Services, seen: Sight, application: str) -> ApplicationRecord:

@@ -34,7 +34,8 @@ class Services:
     """Opened by ``open``; one set for each process.
 
     ``hub.registry`` reads as the API's role. ``registry`` takes the steps that a request asks for, by a role of its own; it
-    opens no source and leaves the DAGs' snapshot to the worker. Its steps wait for one another in the database, so they have
+    opens no source, keeps a source's password in the keys folder, and leaves the DAGs' snapshot to the worker. ``used`` says
+    when it was last noted that a secret was used. Its steps wait for one another in the database, so they have
     one thread, ``steps``; what is read for a request has its own, ``reads``. A long change holds up neither token nor view.
     """
 
@@ -50,7 +51,10 @@ class Services:
         keys = self.hub.keys
         incarnation = new_id("api-", self.clock.now())
         self._url = url
-        self.registry = Registry(self.settings.registry_database_url or url, self.clock)
+        self.registry = Registry(
+            self.settings.registry_database_url or url, self.clock, keys_dir=self.settings.keys_dir, dags_json=None
+        )
+        self.used: dict[tuple[str, int], datetime] = {}
         self.view = RegistryView(url, self.hub.registry, self.log)
         self.reader = GroupedReader(url)
         self.ledger = await AsyncLedger.open(url, keys, self.clock, incarnation)

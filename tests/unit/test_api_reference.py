@@ -19,9 +19,9 @@ from exchange.settings import Settings
 from tests.golden.golden import assert_golden
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
-NAMELESS = {("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")}
-NAMELESS |= {("query", name) for name in ("state", "resource", "department", "assigned", "unread")}
-NAMELESS |= {("query", name) for name in ("since", "until", "from", "to", "by", "history")}
+NAMELESS = {*(("path", name) for name in ("name", "id", "code")), ("header", "If-Match")}
+NAMELESS |= {("query", name) for name in ("limit", "after", "state", "resource", "department", "assigned", "unread")}
+NAMELESS |= {("query", name) for name in ("since", "until", "from", "to", "by", "history", "catalogue", "gone")}
 """Names of resources and departments, ids of applications, pages, versions, days and what chooses a list: of no person."""
 
 
