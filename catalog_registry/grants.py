@@ -139,10 +139,14 @@ class Grants(Resources):
         with self._database.change() as change:
             row = known(change.session, Grant, grant, "grant")
             if row.revoked_at is None:
-                row.revoked_at, row.revoked_by, row.revoked_why = self._clock.now(), by, why.strip()
-                row.version += 1
-                change.event("grant.revoked", row.id, {"resource": row.resource})
+                self._end(change, row, by=by, why=why.strip())
             return grant_record(row)
+
+    def _end(self, change: Change, row: Grant, *, by: str, why: str) -> None:
+        """End a grant within a change."""
+        row.revoked_at, row.revoked_by, row.revoked_why = self._clock.now(), by, why
+        row.version += 1
+        change.event("grant.revoked", row.id, {"resource": row.resource})
 
     def grant(self, grant: str) -> GrantRecord:
         """Return a grant. Raises ``RejectedError`` where there is none of that id."""

@@ -11,13 +11,19 @@ from catalog_registry.catalogue import Catalogue
 from catalog_registry.comparison import Comparisons
 from catalog_registry.lifecycle import Lifecycle
 from catalog_registry.materials import Materials
+from catalog_registry.mine import Mine
 from catalog_registry.parties import Parties
 from catalog_registry.principals import Principals
 from catalog_registry.records import RegistryEvent
+from catalog_registry.reminders import Reminders
+from catalog_registry.revisions import Revisions
 from catalog_registry.store.tables import Outbox
+from catalog_registry.withdrawals import Withdrawals
 
 
-class Registry(Parties, Applications, Lifecycle, Comparisons, Catalogue, Principals, Materials):
+class Registry(
+    Parties, Reminders, Revisions, Withdrawals, Mine, Applications, Lifecycle, Comparisons, Catalogue, Principals, Materials
+):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 
     Each part is in the module of its name. ``version()`` is a number that every change raises, for caches; the channel

@@ -15,6 +15,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
+from catalog_registry.store import notice_tables as _notice_tables  # noqa: F401 - the metadata is to hold them
 from catalog_registry.store.tables import SCHEMA
 from schemas.errors import DefectError, Fault, OneDoorError, RejectedError, TransientError
 
@@ -30,9 +31,15 @@ _STEPS: Final = (
     "GRANT UPDATE (state, row_version, changed_at) ON registry.resource TO {role}",
     "GRANT UPDATE (status) ON registry.contract_version TO {role}",
     "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
+    "GRANT INSERT ON registry.revision, registry.revision_history, registry.notice, registry.withdrawal TO {role}",
+    "GRANT UPDATE (state, version, reviewed_by, changed_at, noticed_at, ends_at, provisional) ON registry.revision TO {role}",
+    "GRANT UPDATE (acknowledged_at, acknowledged_by) ON registry.notice TO {role}",
+    "GRANT UPDATE (outcome, ended_at, ended_by) ON registry.withdrawal TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
 )
-"""What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
+"""What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role; a version of a
+contract is put in force by nobody of it: the worker does.
+"""
 
 _LOCK: Final = 0x4F44_6D69_6772  # any constant of our own; holders of it are migrating
 _FOLDER: Final = Path(__file__).parent / "migrations"

@@ -25,14 +25,13 @@ from catalog_registry.records import (
 from catalog_registry.states import ApplicationState, ResourceState
 from catalog_registry.store.tables import (
     Application,
-    ApplicationHistory,
     Base,
     ContractVersion,
     Department,
     Grant,
+    History,
     Principal,
     Resource,
-    ResourceHistory,
     Source,
 )
 from schemas.errors import Fault, RejectedError
@@ -163,6 +162,11 @@ def grant_record(row: Grant) -> GrantRecord:
     )
 
 
+def grants_of(session: Session, resource: str) -> list[GrantRecord]:
+    """Return all grants of a resource by id, ended ones too."""
+    return [grant_record(row) for row in session.scalars(select(Grant).where(Grant.resource == resource).order_by(Grant.id))]
+
+
 def application_record(row: Application) -> ApplicationRecord:
     """Return the record of a row."""
     return ApplicationRecord(
@@ -192,7 +196,7 @@ def application_record(row: Application) -> ApplicationRecord:
     )
 
 
-def step_record(row: ApplicationHistory | ResourceHistory) -> StepRecord:
+def step_record(row: History) -> StepRecord:
     """Return the record of a row."""
     return StepRecord(row.n, row.at, row.by, row.event, row.from_state, row.to_state, row.why, row.detail)
 

@@ -22,6 +22,8 @@ from starlette.exceptions import HTTPException
 from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_route
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
+from exchange.api.notice_forms import schemas as notice_schemas
+from exchange.api.notice_routes import notice_routes
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
 from exchange.api.records_route import records_route
 from exchange.api.registry_forms import schemas
@@ -75,6 +77,7 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
     registry_routes(app, services, _problems)
+    notice_routes(app, services, _problems)
     explain_route(app, services, _problems)
     records_route(app, services, _problems)
     _health_routes(app, services)
@@ -303,6 +306,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest], ref_template="#/components/schemas/{name}"
     )
     document.setdefault("components", {}).setdefault("schemas", {}).update(components | schemas() | {"Problem": _PROBLEM})
+    document["components"]["schemas"].update(notice_schemas())
     document["components"]["securitySchemes"] = {
         "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}
     }

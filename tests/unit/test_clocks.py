@@ -301,7 +301,7 @@ SOURCE = 'source = "本区办法"\n'
         ("[correction.answer]\nworkdays = 5\n" + SOURCE, "correction", 'is quoted: ["correction.answer"]'),
         ('"correction.answer" = 5', "correction.answer", "a clock rule is a table"),
         ('["correction.answer"]\ndays = 5\n' + SOURCE, "correction.answer.days", "cannot set 'days'"),
-        ('["correction.answer"]\nworkdays = 5\nlate = "grant"\n' + SOURCE, "correction.answer.late", "cannot set 'late'"),
+        ('["correction.answer"]\nworkdays = 5\nlate = "grant"\n' + SOURCE, "correction.answer.late", "late must be escalate"),
         ('["correction.answer"]\nworkdays = 0\n' + SOURCE, "correction.answer.workdays", "a whole number of 1 to 250"),
         ('["correction.answer"]\nworkdays = 251\n' + SOURCE, "correction.answer.workdays", "a whole number of 1 to 250"),
         ('["correction.answer"]\nworkdays = true\n' + SOURCE, "correction.answer.workdays", "a whole number of 1 to 250"),

@@ -1,0 +1,458 @@
+"""Revisions: a new version of a shared resource's contract is proposed, reviewed, told to those it breaks, and put in force.
+
+What breaks nobody is due at once. What breaks a grant is due when its notice is over and everybody whom it touches has
+acknowledged, or the centre goes on with a reason. Until then the version before is in force, and rows are given under it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from datetime import datetime, time, timedelta
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from catalog_registry.acting import Sight, check_duty, check_other_person, check_version
+from catalog_registry.affected import affected, consequence, ended, kept_fields
+from catalog_registry.clocks import Rule, due
+from catalog_registry.grants import Grants
+from catalog_registry.notice_records import RevisionRecord, revision_record
+from catalog_registry.notices import Notices, department_of
+from catalog_registry.records import GrantRecord, PrincipalRecord, StepRecord
+from catalog_registry.resources import SHARED, check_way_free
+from catalog_registry.revision_states import (
+    DUTIES_OF_REVISION,
+    PROPOSING,
+    REVISION_LIFE,
+    REVISION_REASONED,
+    TOLD_STATES,
+    RevisionEvent,
+    RevisionState,
+)
+from catalog_registry.rules import check_change, check_keyed, check_newer, check_said, content_hash, refused
+from catalog_registry.states import ResourceState
+from catalog_registry.store.change import Change
+from catalog_registry.store.history import resource_step, write_step
+from catalog_registry.store.notice_tables import Notice, Revision, RevisionHistory
+from catalog_registry.store.rows import grant_record, grants_of, known, known_principal, principal_record, step_record
+from catalog_registry.store.tables import Grant, Resource
+from schemas.clock import CHINA
+from schemas.contract import DataContract
+from schemas.errors import Fault, RejectedError
+from schemas.evolution import Evolution, diff
+from schemas.ids import new_id
+from schemas.odcs import read_contract
+from schemas.workdays import Calendar
+
+HUB: Final = "onedoor"
+"""Who takes the steps that nobody decides on: a notice that is over, a grant that has no field left."""
+
+_OPEN: Final = (RevisionState.PROPOSED, *TOLD_STATES)
+_TOLD: Final[Mapping[RevisionEvent, str]] = {
+    RevisionEvent.REJECT: "revision.rejected",
+    RevisionEvent.GIVE_NOTICE: "revision.noticed",
+    RevisionEvent.APPROVE: "revision.approved",
+    RevisionEvent.HOLD: "revision.held",
+    RevisionEvent.GO_ON: "revision.decided",
+    RevisionEvent.TAKE_EFFECT: "revision.in_force",
+    RevisionEvent.WITHDRAW: "revision.withdrawn",
+}
+
+
+class Revisions(Grants, Notices):
+    """New versions of contracts on their way into force."""
+
+    def propose_revision(self, contract_text: str, *, by: str, why: str = "", where: str = "<contract>") -> RevisionRecord:
+        """Propose a new version of a shared resource's contract, for somebody else to review; return the revision.
+
+        Args:
+            contract_text: an ODCS document.
+            by: id, client id or name of a ``provider_editor`` of the resource's department.
+            why: what it is for; those affected read it.
+            where: name of the file or the like, for errors.
+
+        Raises:
+            RejectedError: the contract is not valid or has no key, the resource is unknown or not shared, nothing changes, the
+                version is not above the one in force or too low for a breaking change, or it changes the key, the partitions
+                or the department.
+            DeniedError: the principal has not the role, or is of another department.
+        """
+        contract = read_contract(contract_text, where=where)
+        with self._database.change() as change:
+            row = known(change.session, Resource, contract.name, "resource")
+            who = principal_record(known_principal(change.session, by))
+            check_duty(who, "propose to change", PROPOSING, row.department)
+            made = self._propose(change, row, contract, contract_text, by=who.id, why=why)
+            return revision_record(made, row.department)
+
+    def give_notice(
+        self, contract_text: str, *, by: str, rule: Rule, of: Calendar, why: str = "", where: str = "<contract>"
+    ) -> RevisionRecord:
+        """Give notice of a breaking version, for the owner of the hub, who needs no second person; as ``propose_revision``.
+
+        Args:
+            contract_text: an ODCS document.
+            by: who does it.
+            rule: how long the notice lasts.
+            of: the working days.
+            why: what it is for; those affected read it.
+            where: name of the file or the like, for errors.
+
+        Raises:
+            RejectedError: as of ``propose_revision``, or it breaks nobody, so that it needs no notice.
+        """
+        contract = read_contract(contract_text, where=where)
+        with self._database.change() as change:
+            row = known(change.session, Resource, contract.name, "resource")
+            made = self._propose(change, row, contract, contract_text, by=by, why=why)
+            if not self._give_notice(change, row, made, contract, rule, of):
+                raise refused(
+                    f"version {contract.version} of {row.name} breaks nobody's grant, so it needs no notice",
+                    "contract.no_notice_needed",
+                    where=row.name,
+                    remedy="register it: onedoor resource register FILE",
+                )
+            self._step(change, made, RevisionEvent.GIVE_NOTICE, by=by, department=row.department)
+            return revision_record(made, row.department)
+
+    def approve_revision(
+        self, revision: str, *, by: str, version: int, rule: Rule, of: Calendar, why: str = ""
+    ) -> RevisionRecord:
+        """Agree to a revision: what breaks nobody is due now, and of what does those affected are given notice.
+
+        Args:
+            revision: its id.
+            by: id, client id or name of a ``provider_reviewer`` of the resource's department, or of a registration officer; not
+                who proposed it.
+            version: the version of the revision that was decided on.
+            rule: how long a notice lasts.
+            of: the working days.
+            why: a remark; it is kept.
+
+        Raises:
+            RejectedError: it was changed meanwhile, is not proposed any more, another version went into force since
+                (``revision.outdated``), or another one is on its way (``contract.on_its_way``).
+            DeniedError: the principal has no role for it, is of another department, or proposed it.
+        """
+
+        def act(change: Change, row: Revision, resource: Resource) -> RevisionEvent:
+            if row.from_version != resource.version:
+                raise refused(
+                    f"it changes version {row.from_version}, and {resource.version} is in force by now",
+                    "revision.outdated",
+                    where=row.id,
+                    remedy="withdraw it, and propose it against what is in force",
+                )
+            check_way_free(change.session, resource.name)
+            contract = read_contract(row.odcs, where=row.id)
+            told = self._give_notice(change, resource, row, contract, rule, of)
+            return RevisionEvent.GIVE_NOTICE if told else RevisionEvent.APPROVE
+
+        return self._take_revision(revision, RevisionEvent.APPROVE, by=by, version=version, why=why, act=act)
+
+    def reject_revision(self, revision: str, *, by: str, version: int, why: str) -> RevisionRecord:
+        """Refuse a revision that somebody else proposed. As ``approve_revision``."""
+        return self._take_revision(revision, RevisionEvent.REJECT, by=by, version=version, why=why)
+
+    def go_on_with_revision(self, revision: str, *, by: str, version: int, why: str) -> RevisionRecord:
+        """Decide, for the centre, that one whose notice is over takes effect though somebody did not acknowledge."""
+        return self._take_revision(revision, RevisionEvent.GO_ON, by=by, version=version, why=why)
+
+    def withdraw_revision(self, revision: str, *, by: str, version: int, why: str) -> RevisionRecord:
+        """Take a revision back before it is in force, for the provider or the centre. Those who were told are told again."""
+        return self._take_revision(revision, RevisionEvent.WITHDRAW, by=by, version=version, why=why)
+
+    def revision(self, revision: str) -> RevisionRecord:
+        """Return a revision. Raises ``RejectedError`` where there is none of that id."""
+        with self._database.read() as session:
+            row = known(session, Revision, revision, "revision")
+            return revision_record(row, session.get_one(Resource, row.resource).department)
+
+    def revisions(
+        self,
+        *,
+        resource: str | None = None,
+        state: RevisionState | None = None,
+        seen: Sight | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> list[RevisionRecord]:
+        """Return revisions, oldest first: all, or those of a resource, or in a state.
+
+        Args:
+            resource: only those of it.
+            state: only those in it.
+            seen: only those that may be seen: of the own department's resources, or told to the own department.
+            after: only those after this id.
+            limit: so many at most.
+        """
+        query = (
+            select(Revision, Resource.department)
+            .join(Resource, Resource.name == Revision.resource)
+            .order_by(Revision.id)
+            .limit(limit)
+        )
+        if seen is not None and not seen.everything:
+            told = select(Notice.revision).where(Notice.department == seen.department, Notice.revision.is_not(None))
+            query = query.where((Resource.department == seen.department) | Revision.id.in_(told))
+        if after is not None:
+            query = query.where(Revision.id > after)
+        if resource is not None:
+            query = query.where(Revision.resource == resource)
+        if state is not None:
+            query = query.where(Revision.state == state)
+        with self._database.read() as session:
+            return [revision_record(row, department) for row, department in session.execute(query)]
+
+    def revision_history(self, revision: str) -> list[StepRecord]:
+        """Return what was done to a revision, oldest first."""
+        with self._database.read() as session:
+            known(session, Revision, revision, "revision")
+            query = select(RevisionHistory).where(RevisionHistory.revision == revision).order_by(RevisionHistory.n)
+            return [step_record(row) for row in session.scalars(query)]
+
+    # What comes by itself ---------------------------------------------------------------------------------------------
+
+    def move_revisions(self) -> list[RevisionRecord]:
+        """Take the steps that are due: tell who became affected, put in force, or hold; return those that took one.
+
+        For the worker, as often as it likes: each step is taken once. Each revision is a change of its own.
+        """
+        with self._database.read() as session:
+            waiting = session.scalars(select(Revision.id).where(Revision.state.in_(_OPEN)).order_by(Revision.id)).all()
+        moved = []
+        for revision in waiting:
+            with self._database.change() as change:
+                row = change.session.get_one(Revision, revision)
+                before = row.version
+                resource = change.session.get_one(Resource, row.resource)
+                self._move(change, row, resource)
+                if row.version != before:
+                    moved.append(revision_record(row, resource.department))
+        if moved:
+            self.refresh_dags()
+        return moved
+
+    def _move(self, change: Change, row: Revision, resource: Resource) -> None:
+        if row.state not in _OPEN:  # another worker was before this one
+            return
+        if resource.state == ResourceState.WITHDRAWN:
+            self._step(
+                change, row, RevisionEvent.WITHDRAW, by=HUB, department=resource.department, why="the resource is withdrawn"
+            )
+            return
+        if row.state == RevisionState.PROPOSED:
+            return
+        contract = read_contract(row.odcs, where=row.id)
+        evolution, touched = self._consequences(change.session, resource, contract)
+        self._tell(change, row.resource, touched, revision=row.id)
+        if row.state == RevisionState.NOTICED and row.ends_at is not None and self._clock.now() < row.ends_at:
+            return
+        silent = [] if row.state == RevisionState.DUE else _silent(change.session, row, [grant for grant, _ in touched])
+        if not silent:
+            self._take_effect(change, row, resource, contract, evolution)
+        elif row.state == RevisionState.NOTICED:
+            why = f"the notice is over, and {', '.join(silent)} did not acknowledge"
+            self._step(change, row, RevisionEvent.HOLD, by=HUB, department=resource.department, why=why)
+
+    def _take_effect(
+        self, change: Change, row: Revision, resource: Resource, contract: DataContract, evolution: Evolution
+    ) -> None:
+        """Put a version in force and take from the grants what is gone, or hold it where it no longer fits what is there."""
+        try:
+            if row.from_version != resource.version:
+                raise refused(f"version {resource.version} is in force by now", "revision.outdated", where=row.id)
+            self._belongs(change.session, contract)
+        except RejectedError as error:
+            if row.state != RevisionState.HELD:
+                self._step(change, row, RevisionEvent.HOLD, by=HUB, department=resource.department, why=str(error))
+            return
+        self._put_in_force(change, resource, contract, row.odcs, row.hash, row.made_by)
+        resource.row_version += 1
+        detail = {"version": resource.version, "revision": row.id}
+        resource_step(
+            change.session, resource, "change", at=self._clock.now(), by=row.made_by, before=resource.state, detail=detail
+        )
+        told = {"grants": self._shrink(change, row, contract)} if evolution.breaking else None
+        self._step(change, row, RevisionEvent.TAKE_EFFECT, by=HUB, department=resource.department, detail=told)
+
+    def _shrink(self, change: Change, revision: Revision, contract: DataContract) -> list[dict[str, Any]]:
+        """Take from each grant the fields that are gone; one that has none left ends. Return what was done, as JSON."""
+        done = []
+        for row in change.session.scalars(select(Grant).where(Grant.resource == contract.name).order_by(Grant.id)):
+            grant = grant_record(row)
+            kept = kept_fields(grant, contract)
+            if ended(grant, self._clock.now()) or kept == grant.fields:
+                continue
+            if kept:
+                row.fields = list(kept)
+                row.version += 1
+                told = {"resource": row.resource, "fields": row.fields, "revision": revision.id}
+                change.event("grant.narrowed", row.id, told)
+            else:
+                self._end(change, row, by=HUB, why=f"by revision {revision.id} none of its fields is there any more")
+            done.append({"grant": row.id, "fields": list(kept)})
+        return done
+
+    # What the steps share ---------------------------------------------------------------------------------------------
+
+    def _propose(self, change: Change, resource: Resource, contract: DataContract, text: str, *, by: str, why: str) -> Revision:
+        check_keyed(contract)
+        if resource.state not in SHARED:
+            raise refused(
+                f"resource {resource.name} is {resource.state}, so its contract is no one's yet or any more",
+                "revision.not_shared",
+                where=resource.name,
+                remedy="register the contract of a draft again instead",
+            )
+        self._belongs(change.session, contract)
+        if contract.department != resource.department:
+            raise refused(
+                f"resource {resource.name} is of {resource.department}, not of {contract.department}",
+                "contract.other_department",
+                where=resource.name,
+            )
+        check_way_free(change.session, resource.name)
+        before = self._in_force(change.session, resource)
+        evolution = diff(before, contract)
+        if not evolution.changes:
+            raise refused(f"nothing of {resource.name} changes", "contract.unchanged", where=resource.name)
+        check_newer(contract, before.version)
+        check_change(before, contract)
+        if evolution.breaking and evolution.least_version is not None and not evolution.version_suffices:
+            raise RejectedError(
+                f"a breaking change of {before.version} is version {evolution.least_version} at least, not {contract.version}",
+                code="contract.version_level",
+                where=resource.name,
+                remedy="raise the contract's version",
+                fault=Fault.PROVIDER,
+            )
+        now = self._clock.now()
+        row = Revision(
+            id=new_id("r", now),
+            resource=resource.name,
+            from_version=before.version,
+            to_version=contract.version,
+            odcs=text,
+            hash=content_hash(contract),
+            breaking=evolution.breaking,
+            changes=[changed_json(one) for one in evolution.changes],
+            why=why.strip() or None,
+            state=RevisionState.PROPOSED,
+            version=1,
+            made_by=by,
+            made_at=now,
+            changed_at=now,
+            provisional=False,
+        )
+        change.session.add(row)
+        change.session.flush()
+        _write(change, row, "propose", at=now, by=by, before=None, why=row.why, detail=None)
+        _event(change, row, "revision.proposed", by, resource.department)
+        return row
+
+    def _consequences(
+        self, session: Session, resource: Resource, contract: DataContract
+    ) -> tuple[Evolution, list[tuple[GrantRecord, dict[str, Any]]]]:
+        """Return what changes, and what becomes of each grant that it touches."""
+        evolution = diff(self._in_force(session, resource), contract)
+        grants = grants_of(session, resource.name)
+        touched = {one.grant: one for one in affected(evolution, grants, self._clock.now())}
+        told = [(grant, consequence(grant, touched[grant.id], contract)) for grant in grants if grant.id in touched]
+        return evolution, told
+
+    def _give_notice(
+        self, change: Change, resource: Resource, row: Revision, contract: DataContract, rule: Rule, of: Calendar
+    ) -> bool:
+        """Begin the notice where somebody is affected, and say whether it was begun."""
+        _, touched = self._consequences(change.session, resource, contract)
+        if not touched:
+            return False
+        now = self._clock.now()
+        end = due(rule, now, (), now, of)
+        assert end.at is not None  # only a pause leaves the last day open
+        row.noticed_at, row.provisional = now, end.provisional
+        row.ends_at = datetime.combine(end.at + timedelta(days=1), time(), CHINA)
+        self._tell(change, resource.name, touched, revision=row.id)
+        return True
+
+    def _take_revision(
+        self,
+        revision: str,
+        event: RevisionEvent,
+        *,
+        by: str,
+        version: int,
+        why: str,
+        act: Callable[[Change, Revision, Resource], RevisionEvent] | None = None,
+    ) -> RevisionRecord:
+        """Take one step that somebody decided on; ``act`` says which of two it is."""
+        with self._database.change() as change:
+            row = known(change.session, Revision, revision, "revision")
+            resource = change.session.get_one(Resource, row.resource)
+            who: PrincipalRecord = principal_record(known_principal(change.session, by))
+            check_duty(who, event, DUTIES_OF_REVISION[event], resource.department)
+            check_version(version, row.version, row.id)
+            REVISION_LIFE.advance(RevisionState(row.state), event)
+            if event in REVISION_REASONED:
+                check_said(why, f"the reason to {event.replace('_', ' ')} a revision")
+            if event in (RevisionEvent.APPROVE, RevisionEvent.REJECT):
+                check_other_person(who, {row.made_by: "proposed it"}, event)
+                row.reviewed_by = who.id
+            taken = event if act is None else act(change, row, resource)
+            self._step(change, row, taken, by=who.id, department=resource.department, why=why)
+            return revision_record(row, resource.department)
+
+    def _step(
+        self,
+        change: Change,
+        row: Revision,
+        event: RevisionEvent,
+        *,
+        by: str,
+        department: str,
+        why: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        before, now = RevisionState(row.state), self._clock.now()
+        row.state, row.changed_at = REVISION_LIFE.advance(before, event), now
+        row.version += 1
+        _write(change, row, event, at=now, by=by, before=before, why=why.strip() or None, detail=detail)
+        _event(change, row, _TOLD[event], by, department)
+        change.session.flush()
+
+
+def changed_json(one: Any) -> dict[str, Any]:
+    """Return a change for those who are told of it, as JSON."""
+    return dataclasses.asdict(one) | {"kind": str(one.kind), "title": one.title, "title_zh": one.title_zh}
+
+
+def _silent(session: Session, row: Revision, touched: list[GrantRecord]) -> list[str]:
+    """Return the departments that are touched and did not acknowledge; one whose grants have ended is not waited for."""
+    concerned = {department_of(session, grant) for grant in touched}
+    heard = session.scalars(select(Notice.department).where(Notice.revision == row.id, Notice.acknowledged_at.is_not(None)))
+    return sorted(concerned - set(heard))
+
+
+def _write(change: Change, row: Revision, event: str, **more: Any) -> None:
+    write_step(change.session, RevisionHistory, row.id, event, n=row.version, after=row.state, **more)
+
+
+def _event(change: Change, row: Revision, type_: str, by: str, department: str) -> None:
+    change.event(
+        type_,
+        row.id,
+        {
+            "resource": row.resource,
+            "department": department,
+            "from_version": row.from_version,
+            "to_version": row.to_version,
+            "breaking": row.breaking,
+            "state": row.state,
+            "version": row.version,
+            "ends_at": None if row.ends_at is None else row.ends_at.isoformat(),
+            "by": by,
+        },
+    )
