@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -374,7 +374,7 @@ class Revisions(Grants, Notices):
         end = due(rule, now, (), now, of)
         assert end.at is not None  # only a pause leaves the last day open
         row.noticed_at, row.provisional = now, end.provisional
-        row.ends_at = datetime.combine(end.at + timedelta(days=1), time(), CHINA)
+        row.ends_at = datetime.combine(end.at + timedelta(days=1), time(), CHINA).astimezone(UTC)
         self._tell(change, resource.name, touched, revision=row.id)
         return True
 

@@ -18,6 +18,7 @@ MODULES = (
     "parties",
     "registry",
     "applications",
+    "notices",
     "catalogue",
     "runs",
     "audit",

@@ -250,6 +250,7 @@ def resource_show(
         ]
         shown["versions"] = hub.registry.contract_versions(name)
         shown["grants"] = [g.id for g in hub.registry.grants(resource=name)]
+        shown["ends_at"] = None if (plan := hub.registry.withdrawal(name)) is None else plan.at
         output.show(shown, as_json=as_json, text=lambda: _resource_text(shown))
 
 
