@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from catalog_registry.records import Receiver, ReceiverKind
@@ -72,8 +74,6 @@ class Desk:
         return self.registry.make_grant(receiver, resource, fields, **(terms | more)).id
 
     def ledger(self, kind: str) -> list[dict[str, Any]]:
-        import json
-
         with self.hub.connect(autocommit=True) as connection:
             rows = connection.execute("SELECT record FROM trust.ledger WHERE kind = %s", [kind]).fetchall()
         return [json.loads(row[0]) for row in rows]
@@ -296,8 +296,6 @@ def test_a_consumer_is_told_what_it_may_call_with_an_example(desk: Desk) -> None
 
 
 def test_the_role_of_the_steps_puts_no_version_in_force_and_narrows_no_grant(desk: Desk, superuser_url: str) -> None:
-    import psycopg
-
     server, database = superuser_url.rsplit("/", 1)[0], desk.database.rsplit("/", 1)[1]
     with psycopg.connect(f"{server}/{database}?options=-c%20role%3Donedoor_registry", autocommit=True) as connection:
         for statement in (

@@ -320,6 +320,53 @@ def test_a_wrong_file_of_a_deployment_is_refused_with_file_and_key(tmp_path: Pat
     assert said in caught.value.message
 
 
+ANSWER = '["application.provider_review.conditional"]\nworkdays = 10\n' + SOURCE
+
+
+def test_no_shipped_rule_decides_anything_and_each_says_what_a_deployment_may_order() -> None:
+    assert {rule.outcome for rule in rules().values()} == {None}
+    assert {name: rule.outcomes for name, rule in rules().items() if rule.outcomes} == {
+        "application.accept_check": ("accept_check", "return"),
+        "application.provider_review.unconditional": ("approve", "refuse"),
+        "application.provider_review.conditional": ("approve", "refuse"),
+    }
+
+
+def test_a_deployment_orders_an_outcome_with_what_orders_it_and_in_whose_name(tmp_path: Path) -> None:
+    text = ANSWER + 'late = "refuse"\nlate_source = "本区共享管理办法第九条"\nlate_as = "zhang.wei"\n'
+    rule = load(a_file(tmp_path, text))["application.provider_review.conditional"]
+    assert (rule.outcome, rule.late_source, rule.late_as) == ("refuse", "本区共享管理办法第九条", "zhang.wei")
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "said"),
+    [
+        (
+            'late = "refuse"\nlate_as = "zhang.wei"\n',
+            "late_source",
+            "nothing is decided by itself unless it is said on whose word",
+        ),
+        ('late = "refuse"\nlate_source = "办法"\n', "late_as", "nothing is decided by itself unless it is said in whose name"),
+        ('late = "refuse"\nlate_source = " "\nlate_as = "zhang.wei"\n', "late_source", "names what orders the outcome"),
+        (
+            'late = "delete"\nlate_source = "办法"\nlate_as = "zhang.wei"\n',
+            "late",
+            "late must be escalate or approve or refuse",
+        ),
+        ('late_source = "办法"\n', "late_source", "is for an outcome, and late is escalate"),
+    ],
+)
+def test_an_outcome_that_nobody_orders_is_refused(tmp_path: Path, lines: str, key: str, said: str) -> None:
+    path = a_file(tmp_path, ANSWER + lines)
+    with pytest.raises(RejectedError) as caught:
+        load(path)
+    assert (caught.value.code, caught.value.where) == (
+        "clocks.rules",
+        f"{path}: application.provider_review.conditional.{key}",
+    )
+    assert said in caught.value.message
+
+
 def test_a_file_that_is_not_toml_or_not_there_is_refused(tmp_path: Path) -> None:
     for path in (a_file(tmp_path, "workdays 5"), tmp_path / "nowhere.toml"):
         with pytest.raises(RejectedError) as caught:
