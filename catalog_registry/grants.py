@@ -139,10 +139,10 @@ class Grants(Resources):
         with self._database.change() as change:
             row = known(change.session, Grant, grant, "grant")
             if row.revoked_at is None:
-                self._end(change, row, by=by, why=why.strip())
+                self._end_grant(change, row, by=by, why=why.strip())
             return grant_record(row)
 
-    def _end(self, change: Change, row: Grant, *, by: str, why: str) -> None:
+    def _end_grant(self, change: Change, row: Grant, *, by: str, why: str) -> None:
         """End a grant within a change."""
         row.revoked_at, row.revoked_by, row.revoked_why = self._clock.now(), by, why
         row.version += 1

@@ -109,7 +109,7 @@ class Notices(Resources):
         with self._database.read() as session:
             return [OpenClock("notice", n.id, NOTICE_RULE, n.department, n.resource, n.told_at) for n in session.scalars(query)]
 
-    def _tell(
+    def _tell_departments(
         self,
         change: Change,
         resource: str,

@@ -5,7 +5,8 @@ Where no worker ran for days, only the newest of these is told, and it names tho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -88,19 +89,14 @@ class Reminders(Applications, Notices):
             of: the working days.
         """
         now, told = self._clock.now(), []
-        late: list[tuple[OpenClock, Rule, Due]] = []
-        for clock in self.open_clocks():
-            rule = rules[clock.rule]
-            found = due(rule, clock.began, clock.pauses, now, of)
-            stage = STAGES.get(found.state)
-            if stage is None:
-                continue
-            if (made := self._tell_once(clock, rule, stage, found)) is not None:
-                told.append(made)
-            if stage == "escalated" and rule.outcome is not None:
-                late.append((clock, rule, found))
-        for clock, rule, found in late:
-            told += self._follow(clock, rule, found)
+        standing = [(clock, due(rules[clock.rule], clock.began, clock.pauses, now, of)) for clock in self.open_clocks()]
+        staged = [(clock, rules[clock.rule], STAGES[found.state], found) for clock, found in standing if found.state in STAGES]
+        said = self._reminders_told([clock.thing for clock, *_ in staged])
+        for clock, rule, stage, found in staged:
+            if not said.get(_run(clock), set()) & set(_from(stage)):
+                told += self._remind_once(clock, rule, stage, found)
+            if stage == "escalated" and rule.outcome is not None and "outcome" not in said.get(_run(clock), ()):
+                told += self._take_outcome(clock, rule, found)
         return told
 
     def reminders(
@@ -133,23 +129,18 @@ class Reminders(Applications, Notices):
         with self._database.read() as session:
             return [reminder_record(row) for row in session.scalars(query)]
 
-    def _tell_once(self, clock: OpenClock, rule: Rule, stage: str, found: Due) -> ReminderRecord | None:
+    def _remind_once(self, clock: OpenClock, rule: Rule, stage: str, found: Due) -> list[ReminderRecord]:
         """Tell that a clock is in a stage, unless that or a later one was told; return what was told."""
-        with self._database.read() as session:
-            if self._said(session, clock, stage):
-                return None
         with self._database.change() as change:
-            if self._said(change.session, clock, stage):  # another worker was before this one
-                return None
-            order, said = list(STAGES.values()), self._stages(change.session, clock)
-            missed = order[max((order.index(one) + 1 for one in said), default=0) : order.index(stage)]
-            return self._write(change, clock, stage, found, [one for one in reminding(rule) if one in missed])
-
-    def _follow(self, clock: OpenClock, rule: Rule, found: Due) -> list[ReminderRecord]:
-        """Take the outcome of a rule; return that it was refused, the first time."""
-        with self._database.read() as session:
-            if "outcome" in self._stages(session, clock):
+            said = self._stages_told(change.session, clock)
+            if said & set(_from(stage)):  # another worker was before this one
                 return []
+            order = list(STAGES.values())
+            missed = order[max((order.index(one) + 1 for one in said), default=0) : order.index(stage)]
+            return [self._keep_reminder(change, clock, stage, found, [one for one in reminding(rule) if one in missed])]
+
+    def _take_outcome(self, clock: OpenClock, rule: Rule, found: Due) -> list[ReminderRecord]:
+        """Take the outcome of a rule; return that it was refused, the first time."""
         try:
             take = OUTCOMES.get((clock.kind, rule.outcome or ""))
             if take is None:
@@ -159,14 +150,21 @@ class Reminders(Applications, Notices):
             if error.code == "registry.conflict":  # somebody was before it: the next look sees what is there then
                 return []
             with self._database.change() as change:
-                return [self._write(change, clock, "outcome", found, [], outcome=rule.outcome, code=error.code)]
+                if "outcome" in self._stages_told(change.session, clock):
+                    return []
+                return [self._keep_reminder(change, clock, "outcome", found, [], outcome=rule.outcome, code=error.code)]
         return []
 
-    def _said(self, session: Session, clock: OpenClock, stage: str) -> bool:
-        order = list(STAGES.values())
-        return bool(self._stages(session, clock) & set(order[order.index(stage) :]))
+    def _reminders_told(self, things: Sequence[str]) -> dict[tuple[object, ...], set[str]]:
+        """Return what was told of each run of a clock of these things."""
+        found: dict[tuple[object, ...], set[str]] = defaultdict(set)
+        query = select(Reminder.kind, Reminder.thing, Reminder.rule, Reminder.began, Reminder.what)
+        with self._database.read() as session:
+            for kind, thing, rule, began, what in session.execute(query.where(Reminder.thing.in_(things))):
+                found[kind, thing, rule, began].add(what)
+        return found
 
-    def _stages(self, session: Session, clock: OpenClock) -> set[str]:
+    def _stages_told(self, session: Session, clock: OpenClock) -> set[str]:
         """Return what was told of this run of a clock."""
         query = select(Reminder.what).where(
             Reminder.kind == clock.kind,
@@ -176,7 +174,7 @@ class Reminders(Applications, Notices):
         )
         return set(session.scalars(query))
 
-    def _write(
+    def _keep_reminder(
         self, change: Change, clock: OpenClock, what: str, found: Due, skipped: list[str], **more: Any
     ) -> ReminderRecord:
         now = self._clock.now()
@@ -209,3 +207,14 @@ class Reminders(Applications, Notices):
         change.event(EVENTS[what], clock.thing, data | more)
         change.session.flush()
         return reminder_record(row)
+
+
+def _run(clock: OpenClock) -> tuple[object, ...]:
+    """Return what tells one run of a clock from another."""
+    return clock.kind, clock.thing, clock.rule, clock.began
+
+
+def _from(stage: str) -> list[str]:
+    """Return a stage and those after it."""
+    order = list(STAGES.values())
+    return order[order.index(stage) :]

@@ -84,7 +84,7 @@ class Revisions(Grants, Notices):
             row = known(change.session, Resource, contract.name, "resource")
             who = principal_record(known_principal(change.session, by))
             check_duty(who, "propose to change", PROPOSING, row.department)
-            made = self._propose(change, row, contract, contract_text, by=who.id, why=why)
+            made = self._made_revision(change, row, contract, contract_text, by=who.id, why=why)
             return revision_record(made, row.department)
 
     def give_notice(
@@ -106,15 +106,15 @@ class Revisions(Grants, Notices):
         contract = read_contract(contract_text, where=where)
         with self._database.change() as change:
             row = known(change.session, Resource, contract.name, "resource")
-            made = self._propose(change, row, contract, contract_text, by=by, why=why)
-            if not self._give_notice(change, row, made, contract, rule, of):
+            made = self._made_revision(change, row, contract, contract_text, by=by, why=why)
+            if not self._begin_notice(change, row, made, contract, rule, of):
                 raise refused(
                     f"version {contract.version} of {row.name} breaks nobody's grant, so it needs no notice",
                     "contract.no_notice_needed",
                     where=row.name,
                     remedy="register it: onedoor resource register FILE",
                 )
-            self._step(change, made, RevisionEvent.GIVE_NOTICE, by=by, department=row.department)
+            self._revision_step(change, made, RevisionEvent.GIVE_NOTICE, by=by, department=row.department)
             return revision_record(made, row.department)
 
     def approve_revision(
@@ -147,7 +147,7 @@ class Revisions(Grants, Notices):
                 )
             check_way_free(change.session, resource.name)
             contract = read_contract(row.odcs, where=row.id)
-            told = self._give_notice(change, resource, row, contract, rule, of)
+            told = self._begin_notice(change, resource, row, contract, rule, of)
             return RevisionEvent.GIVE_NOTICE if told else RevisionEvent.APPROVE
 
         return self._take_revision(revision, RevisionEvent.APPROVE, by=by, version=version, why=why, act=act)
@@ -206,6 +206,16 @@ class Revisions(Grants, Notices):
         with self._database.read() as session:
             return [revision_record(row, department) for row, department in session.execute(query)]
 
+    def revision_consequences(self, revision: str) -> list[dict[str, Any]]:
+        """Return what would become of each grant that a revision breaks, as things are now; nothing once it is at its end."""
+        with self._database.read() as session:
+            row = known(session, Revision, revision, "revision")
+            if row.state not in _OPEN:
+                return []
+            contract = read_contract(row.odcs, where=row.id)
+            _, touched = self._touched_by(session, session.get_one(Resource, row.resource), contract)
+            return [words for _, words in touched]
+
     def revision_history(self, revision: str) -> list[StepRecord]:
         """Return what was done to a revision, oldest first."""
         with self._database.read() as session:
@@ -228,36 +238,36 @@ class Revisions(Grants, Notices):
                 row = change.session.get_one(Revision, revision)
                 before = row.version
                 resource = change.session.get_one(Resource, row.resource)
-                self._move(change, row, resource)
+                self._move_revision(change, row, resource)
                 if row.version != before:
                     moved.append(revision_record(row, resource.department))
         if moved:
             self.refresh_dags()
         return moved
 
-    def _move(self, change: Change, row: Revision, resource: Resource) -> None:
+    def _move_revision(self, change: Change, row: Revision, resource: Resource) -> None:
         if row.state not in _OPEN:  # another worker was before this one
             return
         if resource.state == ResourceState.WITHDRAWN:
-            self._step(
+            self._revision_step(
                 change, row, RevisionEvent.WITHDRAW, by=HUB, department=resource.department, why="the resource is withdrawn"
             )
             return
         if row.state == RevisionState.PROPOSED:
             return
         contract = read_contract(row.odcs, where=row.id)
-        evolution, touched = self._consequences(change.session, resource, contract)
-        self._tell(change, row.resource, touched, revision=row.id)
+        evolution, touched = self._touched_by(change.session, resource, contract)
+        self._tell_departments(change, row.resource, touched, revision=row.id)
         if row.state == RevisionState.NOTICED and row.ends_at is not None and self._clock.now() < row.ends_at:
             return
         silent = [] if row.state == RevisionState.DUE else _silent(change.session, row, [grant for grant, _ in touched])
         if not silent:
-            self._take_effect(change, row, resource, contract, evolution)
+            self._put_revision_in_force(change, row, resource, contract, evolution)
         elif row.state == RevisionState.NOTICED:
             why = f"the notice is over, and {', '.join(silent)} did not acknowledge"
-            self._step(change, row, RevisionEvent.HOLD, by=HUB, department=resource.department, why=why)
+            self._revision_step(change, row, RevisionEvent.HOLD, by=HUB, department=resource.department, why=why)
 
-    def _take_effect(
+    def _put_revision_in_force(
         self, change: Change, row: Revision, resource: Resource, contract: DataContract, evolution: Evolution
     ) -> None:
         """Put a version in force and take from the grants what is gone, or hold it where it no longer fits what is there."""
@@ -267,7 +277,7 @@ class Revisions(Grants, Notices):
             self._belongs(change.session, contract)
         except RejectedError as error:
             if row.state != RevisionState.HELD:
-                self._step(change, row, RevisionEvent.HOLD, by=HUB, department=resource.department, why=str(error))
+                self._revision_step(change, row, RevisionEvent.HOLD, by=HUB, department=resource.department, why=str(error))
             return
         self._put_in_force(change, resource, contract, row.odcs, row.hash, row.made_by)
         resource.row_version += 1
@@ -275,10 +285,10 @@ class Revisions(Grants, Notices):
         resource_step(
             change.session, resource, "change", at=self._clock.now(), by=row.made_by, before=resource.state, detail=detail
         )
-        told = {"grants": self._shrink(change, row, contract)} if evolution.breaking else None
-        self._step(change, row, RevisionEvent.TAKE_EFFECT, by=HUB, department=resource.department, detail=told)
+        told = {"grants": self._narrow_grants(change, row, contract)} if evolution.breaking else None
+        self._revision_step(change, row, RevisionEvent.TAKE_EFFECT, by=HUB, department=resource.department, detail=told)
 
-    def _shrink(self, change: Change, revision: Revision, contract: DataContract) -> list[dict[str, Any]]:
+    def _narrow_grants(self, change: Change, revision: Revision, contract: DataContract) -> list[dict[str, Any]]:
         """Take from each grant the fields that are gone; one that has none left ends. Return what was done, as JSON."""
         done = []
         for row in change.session.scalars(select(Grant).where(Grant.resource == contract.name).order_by(Grant.id)):
@@ -292,13 +302,15 @@ class Revisions(Grants, Notices):
                 told = {"resource": row.resource, "fields": row.fields, "revision": revision.id}
                 change.event("grant.narrowed", row.id, told)
             else:
-                self._end(change, row, by=HUB, why=f"by revision {revision.id} none of its fields is there any more")
+                self._end_grant(change, row, by=HUB, why=f"by revision {revision.id} none of its fields is there any more")
             done.append({"grant": row.id, "fields": list(kept)})
         return done
 
     # What the steps share ---------------------------------------------------------------------------------------------
 
-    def _propose(self, change: Change, resource: Resource, contract: DataContract, text: str, *, by: str, why: str) -> Revision:
+    def _made_revision(
+        self, change: Change, resource: Resource, contract: DataContract, text: str, *, by: str, why: str
+    ) -> Revision:
         check_keyed(contract)
         if resource.state not in SHARED:
             raise refused(
@@ -353,7 +365,7 @@ class Revisions(Grants, Notices):
         _event(change, row, "revision.proposed", by, resource.department)
         return row
 
-    def _consequences(
+    def _touched_by(
         self, session: Session, resource: Resource, contract: DataContract
     ) -> tuple[Evolution, list[tuple[GrantRecord, dict[str, Any]]]]:
         """Return what changes, and what becomes of each grant that it touches."""
@@ -363,11 +375,11 @@ class Revisions(Grants, Notices):
         told = [(grant, consequence(grant, touched[grant.id], contract)) for grant in grants if grant.id in touched]
         return evolution, told
 
-    def _give_notice(
+    def _begin_notice(
         self, change: Change, resource: Resource, row: Revision, contract: DataContract, rule: Rule, of: Calendar
     ) -> bool:
         """Begin the notice where somebody is affected, and say whether it was begun."""
-        _, touched = self._consequences(change.session, resource, contract)
+        _, touched = self._touched_by(change.session, resource, contract)
         if not touched:
             return False
         now = self._clock.now()
@@ -375,7 +387,7 @@ class Revisions(Grants, Notices):
         assert end.at is not None  # only a pause leaves the last day open
         row.noticed_at, row.provisional = now, end.provisional
         row.ends_at = datetime.combine(end.at + timedelta(days=1), time(), CHINA).astimezone(UTC)
-        self._tell(change, resource.name, touched, revision=row.id)
+        self._tell_departments(change, resource.name, touched, revision=row.id)
         return True
 
     def _take_revision(
@@ -402,10 +414,10 @@ class Revisions(Grants, Notices):
                 check_other_person(who, {row.made_by: "proposed it"}, event)
                 row.reviewed_by = who.id
             taken = event if act is None else act(change, row, resource)
-            self._step(change, row, taken, by=who.id, department=resource.department, why=why)
+            self._revision_step(change, row, taken, by=who.id, department=resource.department, why=why)
             return revision_record(row, resource.department)
 
-    def _step(
+    def _revision_step(
         self,
         change: Change,
         row: Revision,

@@ -52,7 +52,7 @@ class Withdrawals(Notices):
                 remedy="name a later day, or withdraw it at once without one",
             )
         with self._database.change() as change:
-            row, who = self._open(change, name, by, version)
+            row, who = self._resource_to_withdraw(change, name, by, version)
             RESOURCE_LIFE.advance(ResourceState(row.state), ResourceEvent.WITHDRAW)
             if (here := _to_come(change, name)) is not None:
                 raise refused(
@@ -64,20 +64,22 @@ class Withdrawals(Notices):
             made = Withdrawal(id=new_id("w", now), resource=name, at=at, why=why.strip(), made_at=now, made_by=who.id)
             change.session.add(made)
             change.session.flush()
-            self._note(change, row, "plan_withdrawal", "resource.withdrawal_planned", who.id, why, {"at": at.isoformat()})
-            self._tell(change, name, self._consequences_of_none(change, name), withdrawal=made.id)
+            self._note_withdrawal(
+                change, row, "plan_withdrawal", "resource.withdrawal_planned", who.id, why, {"at": at.isoformat()}
+            )
+            self._tell_departments(change, name, self._grants_that_end(change, name), withdrawal=made.id)
             return withdrawal_record(made)
 
     def call_off_withdrawal(self, name: str, *, by: str, version: int, why: str) -> WithdrawalRecord:
         """Leave a resource shared that was to be withdrawn. As ``plan_withdrawal``."""
         check_said(why, "the reason to call a withdrawal off")
         with self._database.change() as change:
-            row, who = self._open(change, name, by, version)
+            row, who = self._resource_to_withdraw(change, name, by, version)
             ended_one = end_withdrawal(change.session, name, "called_off", at=self._clock.now(), by=who.id)
             if ended_one is None:
                 raise refused(f"{name} is not to be withdrawn", "withdrawal.none", where=name)
             detail = {"at": ended_one.at.isoformat()}
-            self._note(change, row, "call_off_withdrawal", "resource.withdrawal_called_off", who.id, why, detail)
+            self._note_withdrawal(change, row, "call_off_withdrawal", "resource.withdrawal_called_off", who.id, why, detail)
             change.session.flush()
             return withdrawal_record(ended_one)
 
@@ -101,32 +103,36 @@ class Withdrawals(Notices):
                 if plan.outcome is not None:
                     continue
                 if self._clock.now() < plan.at:
-                    self._tell(change, plan.resource, self._consequences_of_none(change, plan.resource), withdrawal=plan.id)
+                    self._tell_departments(
+                        change, plan.resource, self._grants_that_end(change, plan.resource), withdrawal=plan.id
+                    )
                     continue
-                self._withdraw(change, plan)
+                self._take_withdrawal(change, plan)
                 done.append(withdrawal_record(plan))
         if done:
             self.refresh_dags()
         return done
 
-    def _withdraw(self, change: Change, plan: Withdrawal) -> None:
+    def _take_withdrawal(self, change: Change, plan: Withdrawal) -> None:
         """Take the step that was decided on, in the name of who decided it."""
         row = change.session.get_one(Resource, plan.resource)
         before, now = ResourceState(row.state), self._clock.now()
         row.state = RESOURCE_LIFE.advance(before, ResourceEvent.WITHDRAW)
         end_withdrawal(change.session, row.name, "done", at=now, by=plan.made_by)
         detail = {"version": row.version, "planned_at": plan.made_at.isoformat()}
-        self._note(change, row, ResourceEvent.WITHDRAW, "resource.withdrawn", plan.made_by, plan.why, detail, before=before)
+        self._note_withdrawal(
+            change, row, ResourceEvent.WITHDRAW, "resource.withdrawn", plan.made_by, plan.why, detail, before=before
+        )
         change.session.flush()
 
-    def _open(self, change: Change, name: str, by: str, version: int) -> tuple[Resource, PrincipalRecord]:
+    def _resource_to_withdraw(self, change: Change, name: str, by: str, version: int) -> tuple[Resource, PrincipalRecord]:
         row = known(change.session, Resource, name, "resource")
         who = principal_record(known_principal(change.session, by))
         check_duty(who, ResourceEvent.WITHDRAW, DUTIES_OF_RESOURCE[ResourceEvent.WITHDRAW], row.department)
         check_version(version, row.row_version, name)
         return row, who
 
-    def _note(
+    def _note_withdrawal(
         self,
         change: Change,
         row: Resource,
@@ -146,7 +152,7 @@ class Withdrawals(Notices):
         told = {"state": row.state, "department": row.department, "version": row.version, "by": by, **detail}
         change.event(type_, row.name, told)
 
-    def _consequences_of_none(self, change: Change, name: str) -> list[tuple[GrantRecord, dict[str, object]]]:
+    def _grants_that_end(self, change: Change, name: str) -> list[tuple[GrantRecord, dict[str, object]]]:
         """Return, for each grant that has not ended, that it gives nothing once the resource is withdrawn."""
         now = self._clock.now()
         return [(g, consequence(g, None, None)) for g in grants_of(change.session, name) if not ended(g, now)]

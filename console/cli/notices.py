@@ -290,7 +290,11 @@ def _plain(found: RevisionRecord) -> dict[str, Any]:
 
 
 def _fields(hub: Hub, found: RevisionRecord) -> dict[str, Any]:
-    more = {"notices": hub.registry.notices(revision=found.id), "history": hub.registry.revision_history(found.id)}
+    more = {
+        "affected": hub.registry.revision_consequences(found.id),
+        "notices": hub.registry.notices(revision=found.id),
+        "history": hub.registry.revision_history(found.id),
+    }
     return _plain(found) | more
 
 
@@ -314,6 +318,8 @@ def _revision_text(hub: Hub, found: RevisionRecord) -> Any:
     for one in sorted(found.changes, key=lambda change: not change["breaking"]):
         word = "breaks" if one["breaking"] else "fine"
         lines += [f"{word:<8}  {one['field'] or 'the contract'}: {one['title']} {one['title_zh']}", f"          {one['why']}"]
+    if found.state == "proposed" and (broken := hub.registry.revision_consequences(found.id)):
+        lines += ["affected  would be given notice:", *map(_consequence, broken)]
     lines += [line for notice in notices for line in _told_lines(notice)]
     return Group("\n".join(lines), "", _steps_table(steps, hub))
 

@@ -104,6 +104,12 @@ class RevisionAnswer(msgspec.Struct, frozen=True):
     provisional: Annotated[bool, msgspec.Meta(description="true where a day's year has no official notice yet")]
 
 
+class ConsequencesAnswer(msgspec.Struct, frozen=True):
+    """What would become of each grant that a change breaks, as things are now."""
+
+    grants: Sequence[ConsequenceAnswer]
+
+
 class RevisionPage(msgspec.Struct, frozen=True):
     """Some revisions, oldest first. ``next`` is the ``after`` of the page that follows, null on the last one."""
 
@@ -189,6 +195,11 @@ class AuthorisationsAnswer(msgspec.Struct, frozen=True):
     authorisations: Sequence[AuthorisationAnswer]
 
 
+def consequences_answer(found: Sequence[Mapping[str, Any]]) -> ConsequencesAnswer:
+    """Return what becomes of grants."""
+    return msgspec.convert({"grants": found}, ConsequencesAnswer)
+
+
 Form = TypeVar("Form", bound=msgspec.Struct)
 
 
@@ -235,7 +246,7 @@ def authorisation_answer(found: Authorisation) -> AuthorisationAnswer:
 
 FORMS = (
     *(ProposeBody, WithdrawOnBody, NoticePage, RevisionPage, RevisionAnswer, NoticeAnswer),
-    *(WithdrawalAnswer, ReminderPage, AuthorisationsAnswer),
+    *(ConsequencesAnswer, WithdrawalAnswer, ReminderPage, AuthorisationsAnswer),
 )
 
 

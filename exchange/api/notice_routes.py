@@ -19,6 +19,7 @@ from exchange.api.asking import body_of
 from exchange.api.notice_forms import (
     MOST_CONTRACT,
     AuthorisationsAnswer,
+    ConsequencesAnswer,
     NoticeAnswer,
     NoticePage,
     ProposeBody,
@@ -28,6 +29,7 @@ from exchange.api.notice_forms import (
     WithdrawalAnswer,
     WithdrawOnBody,
     authorisation_answer,
+    consequences_answer,
     notice_answer,
     reminder_answer,
     revision_answer,
@@ -62,6 +64,7 @@ _BODY_BYTES: Final = 2 * MOST_CONTRACT
 
 _ELSEWHERE: Final = ("source.unknown", "system.unknown", "contract.other_system", "contract.other_department")
 _TOLD: Final = "the own department has the resource, or was told"
+_OWN: Final = "the own department has the resource"
 _TO_ME: Final = "the own department was told"
 _MINE: Final = "the own department has the step"
 _WITHDRAWING: Final = DUTIES_OF_RESOURCE[ResourceEvent.WITHDRAW]
@@ -195,6 +198,24 @@ def _revision_routes(services: Services, route: Callable[..., Route]) -> None:
             lambda after, limit: services.hub.registry.notices(revision=found.id, seen=whose, after=after, limit=limit),
             lambda rows, following: NoticePage([notice_answer(one) for one in rows], following),
         )
+
+    @route(
+        "GET",
+        REVISIONS + "/{id}/affected",
+        "revisions",
+        summary="Show what a change would break",
+        answer=ConsequencesAnswer,
+        who=SEEING,
+        note=_OWN,
+    )
+    async def affected(request: Request) -> Response:
+        """Show whose grants it breaks and what would become of them, before anybody decides; to the provider and the centre."""
+        seen = sight(asker_of(services, request))
+        found = await _revision(services, seen, request)
+        if not seen.of_department(found.department):
+            raise RejectedError("there is no such revision", code="revision.unknown", fault=Fault.CLIENT)
+        grants = await in_thread(services.reads, lambda: services.hub.registry.revision_consequences(found.id))
+        return json_answer(consequences_answer(grants))
 
     def step(event: RevisionEvent, words: str, act: Act) -> None:
         path = f"{REVISIONS}/{{id}}/{event.replace('_', '-')}"

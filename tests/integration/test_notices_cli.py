@@ -94,6 +94,9 @@ def test_a_change_is_proposed_and_reviewed_by_two_persons_or_rejected_or_taken_b
     assert onedoor("revision", "approve", second["id"], "--as", "reviewer", "--json")["state"] == "due"
     said = onedoor("revision", "withdraw", second["id"], "--as", "editor", "--why", "不改了")
     assert said == f"revision {second['id']} is withdrawn; 1.0.0 stays\n"
+    third = onedoor("revision", "propose", "breaking.odcs.yaml", "--as", "editor")
+    assert "affected  would be given notice:" in third
+    assert "of department:civil reads title; it keeps id" in third
     assert "there is no revision" in onedoor("revision", "show", "r0", fails=1)["detail"]
     assert "is no state" in onedoor("revision", "list", "--state", "gone", fails=2)
 
