@@ -141,7 +141,8 @@ def test_a_breaking_change_is_proposed_approved_told_acknowledged_and_in_force_a
     assert (notice["department"], notice["effect_at"], notice["why"]) == ("civil", "2026-10-20T16:00:00Z", "职称改由人社局提供")
     assert [(g["grant"], g["fields_after"]) for g in notice["grants"]] == [(grant, ["id"])]
     assert desk.get(path, "clerk").json()["to_version"] == "2.0.0"
-    assert told(desk.get(f"{path}/affected", "clerk")) == (404, "revision.unknown")
+    for of_others in ("affected", "history"):
+        assert told(desk.get(f"{path}/{of_others}", "clerk")) == (404, "revision.unknown")
     assert desk.get(resource, "clerk").json()["version"] == "1.0.0"
     said = desk.call("POST", f"/notices/{notice['id']}/acknowledge", "clerk")
     assert (said.status_code, said.json()["acknowledged_by"]) == (200, desk.registry.principal("clerk").id)

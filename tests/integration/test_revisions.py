@@ -125,21 +125,16 @@ def test_the_owner_of_the_hub_gives_notice_and_is_refused_it_where_nobody_is_bro
     assert [step.event for step in registry.revision_history(made.id)] == ["propose", "give_notice"]
 
 
-@pytest.mark.parametrize(
-    ("text", "refused"),
-    [
+def test_what_cannot_be_a_version_of_the_contract_is_refused_with_its_reason(registry: Registry) -> None:
+    for text, refused in (
         (without_title("1.1.0"), "contract.version_level"),
         (without_title("1.0.0"), "contract.version_order"),
         (contract_text(version="1.0.1"), "contract.unchanged"),
         (contract_text("others", version="2.0.0"), "resource.unknown"),
         (without_title().replace(*PARTITIONS), "resource.partitions"),
         (without_title().replace(*KEY), "resource.key"),
-    ],
-)
-def test_what_cannot_be_a_version_of_the_contract_is_refused_with_its_reason(
-    registry: Registry, text: str, refused: str
-) -> None:
-    assert code(RejectedError, lambda: registry.propose_revision(text, by="editor")) == refused
+    ):
+        assert code(RejectedError, lambda text=text: registry.propose_revision(text, by="editor")) == refused
     assert registry.revisions() == []
 
 

@@ -116,9 +116,8 @@ def test_a_withdrawal_that_is_called_off_never_comes(registry: Registry, clock: 
     assert registry.plan_withdrawal("staff", date(2027, 2, 1), **seen(registry)).outcome is None
 
 
-@pytest.mark.parametrize(
-    ("on", "more", "refused"),
-    [
+def test_a_date_a_reason_a_role_and_what_was_looked_at_are_needed(registry: Registry) -> None:
+    cases: list[tuple[date, dict[str, Any], str]] = [
         (date(2026, 11, 2), {}, "withdrawal.date"),
         (date(2025, 1, 1), {}, "withdrawal.date"),
         (date(2400, 1, 1), {}, "withdrawal.date"),
@@ -126,13 +125,11 @@ def test_a_withdrawal_that_is_called_off_never_comes(registry: Registry, clock: 
         (ON, {"version": 7}, "registry.conflict"),
         (ON, {"by": "editor"}, "registry.role"),
         (ON, {"by": "stranger"}, "registry.other_department"),
-    ],
-)
-def test_a_date_a_reason_a_role_and_what_was_looked_at_are_needed(
-    registry: Registry, on: date, more: dict[str, Any], refused: str
-) -> None:
-    kind = DeniedError if refused in ("registry.role", "registry.other_department") else RejectedError
-    assert code(kind, lambda: registry.plan_withdrawal("staff", on, **seen(registry, **more))) == refused
+    ]
+    for on, more, refused in cases:
+        kind = DeniedError if refused in ("registry.role", "registry.other_department") else RejectedError
+        given = seen(registry, **more)
+        assert code(kind, lambda on=on, given=given: registry.plan_withdrawal("staff", on, **given)) == refused
     assert registry.withdrawal("staff") is None
 
 
