@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from catalog_registry.acting import Sight
-from catalog_registry.application_clock import RULES
+from catalog_registry.application_clock import RULES, rule_of
 from catalog_registry.applications import Applications
 from catalog_registry.clocks import Due, Rule, due, reminding
 from catalog_registry.notice_records import ReminderRecord, reminder_record
@@ -65,12 +65,12 @@ class Reminders(Applications, Notices):
     def open_application_clocks(self) -> list[OpenClock]:
         """Return the clocks of the applications that the centre or a provider has."""
         waiting = [one for state in RULES for one in self.applications(state=state)]
-        since = self.since([one.id for one in waiting])
+        since, free = self.since([one.id for one in waiting]), self.unconditional(one.resource for one in waiting)
         return [
             OpenClock(
                 "application",
                 one.id,
-                RULES[one.state],
+                rule_of(one.state, unconditional=one.resource in free) or "",
                 one.assigned if one.state is ApplicationState.PROVIDER_REVIEW else None,
                 one.resource,
                 since[one.id],

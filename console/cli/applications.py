@@ -410,8 +410,9 @@ def _clocked(hub: Hub, found: Sequence[ApplicationRecord]) -> list[tuple[Applica
     """Return applications with the clocks of the steps that they wait for."""
     from catalog_registry.application_clock import clock_of
 
-    since, now = hub.registry.since([a.id for a in found]), hub.clock.now()
-    return [(a, clock_of(a, since[a.id], rules=hub.clock_rules, of=hub.workdays, now=now)) for a in found]
+    since, free = hub.registry.since([a.id for a in found]), hub.registry.unconditional(a.resource for a in found)
+    terms: dict[str, Any] = {"rules": hub.clock_rules, "of": hub.workdays, "now": hub.clock.now()}
+    return [(a, clock_of(a, since[a.id], unconditional=a.resource in free, **terms)) for a in found]
 
 
 def _told(application: ApplicationRecord, clock: ApplicationClock | None) -> dict[str, Any]:

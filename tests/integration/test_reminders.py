@@ -13,12 +13,15 @@ import pytest
 
 from catalog_registry import clocks
 from catalog_registry.acting import Sight
+from catalog_registry.application_clock import UNCONDITIONAL, clock_of
 from catalog_registry.clocks import Rule
 from catalog_registry.notice_records import ReminderRecord
 from catalog_registry.records import ApplicationRecord, Receiver, ReceiverKind
 from catalog_registry.registry import Registry
+from schemas.catalogue_form import read_entry
 from schemas.clock import CHINA, FakeClock
 from schemas.workdays import calendar
+from tests.catalogue_entry import CREDIT_CODE, entry_json
 from tests.registry_people import a_registry, heard, without_title
 
 OF = calendar()
@@ -170,6 +173,23 @@ def test_who_was_told_of_a_breaking_change_is_reminded_until_it_acknowledges(reg
     at(clock, "2026-10-21T09:00")
     assert [(one.thing, one.what) for one in remind(registry)] == [(tax, "escalated")]
     assert registry.move_revisions()[0].state == "held"
+
+
+def test_an_answer_for_what_is_shared_without_condition_has_the_clock_of_its_own_rule(
+    registry: Registry, clock: FakeClock
+) -> None:
+    market = registry.departments()
+    registry.ensure_department("market", next(d.name for d in market if d.code == "market"), credit_code=CREDIT_CODE)
+    registry.set_entry("staff", read_entry(entry_json(sharing_type="1", sharing_condition=None)), by="setup")
+    made = applied(registry, clock)
+    at(clock, "2026-10-08T09:00")
+    assert [(one.rule, one.what) for one in remind(registry)] == [(UNCONDITIONAL, "last")]
+    at(clock, "2026-10-09T09:00")
+    (late,) = remind(registry)
+    assert (late.thing, late.what, str(late.due)) == (made.id, "escalated", "2026-10-08")
+    found = clock_of(made, made.changed_at, rules=RULES, of=OF, now=clock.now(), unconditional=True)
+    assert found is not None
+    assert (found.rule, found.workdays, found.late) == (UNCONDITIONAL, 1, True)
 
 
 # Outcomes that follow by themselves
