@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -20,6 +20,7 @@ from catalog_registry.store.change import Change
 from catalog_registry.store.notice_tables import Notice, Revision, Withdrawal
 from catalog_registry.store.rows import known, known_principal, principal_record
 from catalog_registry.store.tables import Principal, System
+from schemas.errors import OneDoorError
 from schemas.ids import new_id
 
 NOTICE_RULE = "contract.breaking_notice"
@@ -146,6 +147,18 @@ class Notices(Resources):
             session.flush()
             about = {"revision": revision, "withdrawal": withdrawal}
             change.event("notice.given", row.id, {"resource": resource, "department": department, "grants": grants} | about)
+
+
+def each(things: Iterable[str], do: Callable[[str], None]) -> None:
+    """Do something with each thing; one that fails holds up no other, and the first error is raised when all had their turn."""
+    failed: OneDoorError | None = None
+    for thing in things:
+        try:
+            do(thing)
+        except OneDoorError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 def department_of(session: Session, grant: GrantRecord) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from catalog_registry.affected import affected, consequence, ended, kept_fields
 from catalog_registry.grants import Grants
 from catalog_registry.notice_records import RevisionRecord, revision_record
-from catalog_registry.notices import Notices, department_of
+from catalog_registry.notices import Notices, department_of, each
 from catalog_registry.records import GrantRecord
 from catalog_registry.revision_states import (
     REVISION_LIFE,
@@ -52,12 +52,14 @@ class RevisionEffects(Grants, Notices):
     def move_revisions(self) -> list[RevisionRecord]:
         """Take the steps that are due: tell who became affected, put in force, or hold; return those that took one.
 
-        For the worker, as often as it likes: each step is taken once. Each revision is a change of its own.
+        For the worker, as often as it likes: each step is taken once. Each revision is a change of its own, and one that cannot
+        be moved holds up no other.
         """
         with self._database.read() as session:
             waiting = session.scalars(select(Revision.id).where(Revision.state.in_(OPEN)).order_by(Revision.id)).all()
         moved = []
-        for revision in waiting:
+
+        def move(revision: str) -> None:
             with self._database.change() as change:
                 row = change.session.get_one(Revision, revision)
                 before = row.version
@@ -65,8 +67,12 @@ class RevisionEffects(Grants, Notices):
                 self._move_revision(change, row, resource)
                 if row.version != before:
                     moved.append(revision_record(row, resource.department))
-        if moved:
-            self.refresh_dags()
+
+        try:
+            each(waiting, move)
+        finally:
+            if moved:
+                self.refresh_dags()
         return moved
 
     def _move_revision(self, change: Change, row: Revision, resource: Resource) -> None:
@@ -84,11 +90,13 @@ class RevisionEffects(Grants, Notices):
         self._tell_departments(change, row.resource, touched, revision=row.id)
         if row.state == RevisionState.NOTICED and row.ends_at is not None and self._clock.now() < row.ends_at:
             return
-        silent = [] if row.state == RevisionState.DUE else _silent(change.session, row, [grant for grant, _ in touched])
+        decided = _was(change.session, row, RevisionEvent.GO_ON)
+        silent = [] if decided else _silent(change.session, row, [grant for grant, _ in touched])
         if not silent:
             self._put_revision_in_force(change, row, resource, contract, evolution)
-        elif row.state == RevisionState.NOTICED:
-            why = f"the notice is over, and {', '.join(silent)} did not acknowledge"
+        elif row.state != RevisionState.HELD:
+            over = "the notice is over" if row.noticed_at is not None else "it breaks a grant that was made meanwhile"
+            why = f"{over}, and {', '.join(silent)} did not acknowledge"
             self._revision_step(change, row, RevisionEvent.HOLD, by=HUB, department=resource.department, why=why)
 
     def _put_revision_in_force(
@@ -157,6 +165,12 @@ class RevisionEffects(Grants, Notices):
         write_revision(change, row, event, at=now, by=by, before=before, why=why.strip() or None, detail=detail)
         tell_revision(change, row, _TOLD[event], by, department)
         change.session.flush()
+
+
+def _was(session: Session, row: Revision, event: RevisionEvent) -> bool:
+    """Say whether a step was taken of a revision."""
+    query = select(RevisionHistory.n).where(RevisionHistory.revision == row.id, RevisionHistory.event == event)
+    return session.scalars(query).first() is not None
 
 
 def _silent(session: Session, row: Revision, touched: list[GrantRecord]) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from catalog_registry.acting import DUTIES_OF_RESOURCE, check_duty, check_version
 from catalog_registry.affected import consequence, ended
 from catalog_registry.notice_records import WithdrawalRecord, withdrawal_record
-from catalog_registry.notices import Notices
+from catalog_registry.notices import Notices, each
 from catalog_registry.records import GrantRecord, PrincipalRecord
 from catalog_registry.rules import check_said, refused
 from catalog_registry.states import RESOURCE_LIFE, ResourceEvent, ResourceState
@@ -97,20 +97,24 @@ class Withdrawals(Notices):
         with self._database.read() as session:
             waiting = session.scalars(select(Withdrawal.id).where(Withdrawal.outcome.is_(None)).order_by(Withdrawal.id)).all()
         done = []
-        for one in waiting:
+
+        def take(one: str) -> None:
             with self._database.change() as change:
                 plan = change.session.get_one(Withdrawal, one)
-                if plan.outcome is not None:
-                    continue
+                if plan.outcome is not None:  # another worker was before this one
+                    return
                 if self._clock.now() < plan.at:
-                    self._tell_departments(
-                        change, plan.resource, self._grants_that_end(change, plan.resource), withdrawal=plan.id
-                    )
-                    continue
+                    ending = self._grants_that_end(change, plan.resource)
+                    self._tell_departments(change, plan.resource, ending, withdrawal=plan.id)
+                    return
                 self._take_withdrawal(change, plan)
                 done.append(withdrawal_record(plan))
-        if done:
-            self.refresh_dags()
+
+        try:
+            each(waiting, take)
+        finally:
+            if done:
+                self.refresh_dags()
         return done
 
     def _take_withdrawal(self, change: Change, plan: Withdrawal) -> None:

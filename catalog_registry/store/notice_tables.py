@@ -26,7 +26,7 @@ class Revision(Base):
     __table_args__ = (
         CheckConstraint(f"state IN ({_texts(RevisionState)})", name="state_known"),
         CheckConstraint("reviewed_by <> made_by", name="two_persons"),
-        CheckConstraint("state NOT IN ('noticed', 'held') OR ends_at IS NOT NULL", name="noticed_has_an_end"),
+        CheckConstraint("state <> 'noticed' OR ends_at IS NOT NULL", name="noticed_has_an_end"),
         CheckConstraint("(noticed_at IS NULL) = (ends_at IS NULL)", name="notice_begins_and_ends"),
         CheckConstraint("ends_at > noticed_at", name="interval"),
         Index(

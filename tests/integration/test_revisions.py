@@ -374,6 +374,43 @@ def test_what_no_longer_fits_at_its_end_is_held_with_the_reason(registry: Regist
     assert registry.move_revisions() == []
 
 
+def test_one_that_broke_nobody_when_it_was_agreed_to_is_held_where_it_breaks_a_grant_made_meanwhile(
+    registry: Registry, clock: FakeClock
+) -> None:
+    made = noticed(registry)
+    assert (made.state, made.ends_at) == ("due", None)
+    reads = grant(registry, clock, "id", "title")
+    (held,) = registry.move_revisions()
+    assert held.state == "held"
+    assert (
+        registry.revision_history(made.id)[-1].why == "it breaks a grant that was made meanwhile, and civil did not acknowledge"
+    )
+    (told,) = registry.notices(revision=made.id)
+    assert [g["grant"] for g in told.grants] == [reads]
+    registry.go_on_with_revision(made.id, by="officer", version=held.version, why="已电话告知")
+    assert [one.state for one in registry.move_revisions()] == ["in_force"]
+    assert registry.grant(reads).fields == ("id",)
+
+
+def test_one_that_breaks_nobody_and_no_longer_fits_is_held_too(registry: Registry) -> None:
+    registry.add_source("new_db", Secret("postgresql://reader@db.local/new"), system="approval")
+    made = noticed(registry, with_note().replace("value: market_db", "value: new_db"))
+    registry.remove_source("new_db")
+    assert [one.state for one in registry.move_revisions()] == ["held"]
+    assert "there is no source 'new_db'" in str(registry.revision_history(made.id)[-1].why)
+
+
+def test_one_that_cannot_be_read_any_more_holds_up_no_other(registry: Registry, hub_db: str) -> None:
+    registry.register_resource(contract_text("plans"), by="setup")
+    spoilt = noticed(registry, with_note())
+    good = noticed(registry, with_note().replace("staff", "plans"))
+    with psycopg.connect(hub_db) as connection:
+        connection.execute("UPDATE registry.revision SET odcs = 'kind: [' WHERE id = %s", [spoilt.id])
+    assert code(RejectedError, registry.move_revisions) == "contract.invalid"
+    assert [state(registry, one) for one in (spoilt, good)] == ["due", "in_force"]
+    assert registry.resource("plans").version == "1.1.0"
+
+
 def test_the_database_itself_keeps_the_rules_of_revisions(registry: Registry, clock: FakeClock, hub_db: str) -> None:
     grant(registry, clock, "title")
     made = noticed(registry)

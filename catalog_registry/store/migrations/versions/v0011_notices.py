@@ -64,9 +64,7 @@ def _revision() -> None:
             name=op.f("ck_revision_state_known"),
         ),
         sa.CheckConstraint("reviewed_by <> made_by", name=op.f("ck_revision_two_persons")),
-        sa.CheckConstraint(
-            "state NOT IN ('noticed', 'held') OR ends_at IS NOT NULL", name=op.f("ck_revision_noticed_has_an_end")
-        ),
+        sa.CheckConstraint("state <> 'noticed' OR ends_at IS NOT NULL", name=op.f("ck_revision_noticed_has_an_end")),
         sa.CheckConstraint("(noticed_at IS NULL) = (ends_at IS NULL)", name=op.f("ck_revision_notice_begins_and_ends")),
         sa.CheckConstraint("ends_at > noticed_at", name=op.f("ck_revision_interval")),
         sa.ForeignKeyConstraint(["resource"], ["registry.resource.name"], name="fk_revision_resource"),
