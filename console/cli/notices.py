@@ -12,7 +12,7 @@ from console.cli import output
 from console.cli.applications import Name, Remark, Seen, Who, Why, _steps_table
 from console.cli.hub import contract_text, local, opened
 from console.cli.output import Json
-from console.cli.registry import _by
+from console.cli.registry import _by, check_against_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 File = Annotated[Path, typer.Argument(help="The new contract: ODCS 3.1 as YAML.")]
 Id = Annotated[str, typer.Argument(help="Id of the revision.")]
+Check = Annotated[bool, typer.Option(help="Compare the contract with its source first; not where the source changes later.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +54,7 @@ def register(app: typer.Typer) -> None:
 # Changes of contracts ------------------------------------------------------------------------------------------------
 
 
-def revision_give(file: File, why: Remark = "", as_json: Json = False) -> None:
+def revision_give(file: File, why: Remark = "", check: Check = True, as_json: Json = False) -> None:
     """Give notice of a breaking version, as the owner of the hub: it is in force when the notice is over.
 
     Those whom it breaks are told and acknowledge. A version that breaks nobody is registered without it.
@@ -62,17 +63,21 @@ def revision_give(file: File, why: Remark = "", as_json: Json = False) -> None:
     """
     text = contract_text(file)
     with opened() as hub:
+        if check:
+            check_against_source(hub, text, str(file))
         made = hub.registry.give_notice(text, by=_by(), why=why, where=str(file), **_terms(hub))
         output.show(_fields(hub, made), as_json=as_json, text=lambda: _revision_text(hub, made))
 
 
-def revision_propose(file: File, who: Who, why: Remark = "", as_json: Json = False) -> None:
+def revision_propose(file: File, who: Who, why: Remark = "", check: Check = True, as_json: Json = False) -> None:
     """Propose a new version of a shared resource's contract, for somebody else to review.
 
     Example: onedoor revision propose licences.odcs.yaml --as wang.fang --why '状态改由总局提供'
     """
     text = contract_text(file)
     with opened() as hub:
+        if check:
+            check_against_source(hub, text, str(file))
         made = hub.registry.propose_revision(text, by=who, why=why, where=str(file))
         output.show(_fields(hub, made), as_json=as_json, text=lambda: _revision_text(hub, made))
 

@@ -64,7 +64,7 @@ def test_a_breaking_version_is_refused_and_then_given_notice_acknowledged_and_in
     refused = onedoor("resource", "register", "breaking.odcs.yaml", "--no-check", fails=1)
     assert refused["code"] == "contract.notice_needed"
     assert "department:civil" in refused["detail"]
-    given = onedoor("revision", "give", "breaking.odcs.yaml", "--why", "职称改由人社局提供", "--json")
+    given = onedoor("revision", "give", "breaking.odcs.yaml", "--no-check", "--why", "职称改由人社局提供", "--json")
     assert (given["state"], given["breaking"]) == ("noticed", True)
     (notice,) = onedoor("notice", "list", "--to", "civil", "--waiting", "--json")
     assert notice["id"] == given["notices"][0]["id"]
@@ -86,15 +86,15 @@ def test_a_breaking_version_is_refused_and_then_given_notice_acknowledged_and_in
 
 
 def test_a_change_is_proposed_and_reviewed_by_two_persons_or_rejected_or_taken_back(onedoor: Onedoor) -> None:
-    assert onedoor("revision", "give", "compatible.odcs.yaml", fails=1)["code"] == "contract.no_notice_needed"
-    first = onedoor("revision", "propose", "compatible.odcs.yaml", "--as", "both", "--json")
+    assert onedoor("revision", "give", "compatible.odcs.yaml", "--no-check", fails=1)["code"] == "contract.no_notice_needed"
+    first = onedoor("revision", "propose", "compatible.odcs.yaml", "--no-check", "--as", "both", "--json")
     assert onedoor("revision", "approve", first["id"], "--as", "both", fails=1)["code"] == "registry.two_persons"
     assert onedoor("revision", "reject", first["id"], "--as", "officer", "--why", "意义不明", "--json")["state"] == "rejected"
-    second = onedoor("revision", "propose", "compatible.odcs.yaml", "--as", "editor", "--json")
+    second = onedoor("revision", "propose", "compatible.odcs.yaml", "--no-check", "--as", "editor", "--json")
     assert onedoor("revision", "approve", second["id"], "--as", "reviewer", "--json")["state"] == "due"
     said = onedoor("revision", "withdraw", second["id"], "--as", "editor", "--why", "不改了")
     assert said == f"revision {second['id']} is withdrawn; 1.0.0 stays\n"
-    third = onedoor("revision", "propose", "breaking.odcs.yaml", "--as", "editor")
+    third = onedoor("revision", "propose", "breaking.odcs.yaml", "--no-check", "--as", "editor")
     assert "affected  would be given notice:" in third
     assert "of department:civil reads title; it keeps id" in third
     assert "there is no revision" in onedoor("revision", "show", "r0", fails=1)["detail"]
@@ -102,7 +102,7 @@ def test_a_change_is_proposed_and_reviewed_by_two_persons_or_rejected_or_taken_b
 
 
 def test_a_held_change_goes_on_by_the_centre(onedoor: Onedoor, hub_db: str) -> None:
-    given = onedoor("revision", "give", "breaking.odcs.yaml", "--json")
+    given = onedoor("revision", "give", "breaking.odcs.yaml", "--no-check", "--json")
     later = Registry(hub_db, ShiftedClock(timedelta(days=60)))
     assert [one.state for one in later.move_revisions()] == ["held"]
     decided = onedoor("revision", "go-on", given["id"], "--as", "officer", "--why", "已电话告知", "--json")
