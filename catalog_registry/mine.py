@@ -13,6 +13,7 @@ from catalog_registry.records import GrantRecord, PrincipalRecord
 from catalog_registry.states import ResourceState
 from catalog_registry.store.rows import grant_record
 from catalog_registry.store.tables import Application, Grant, Resource
+from schemas.contract import DataContract
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,11 @@ class Authorisation:
     looked_up: bool
 
     @property
+    def id(self) -> str:
+        """The id of the grant."""
+        return self.grant.id
+
+    @property
     def quota(self) -> Any:
         """How much of it may be used, None where nothing limits it."""
         return getattr(self.grant, "quota", None)
@@ -41,8 +47,17 @@ class Authorisation:
 class Mine(Grants):
     """Grants as who holds them sees them."""
 
-    def authorisations(self, who: PrincipalRecord, now: datetime) -> list[Authorisation]:
-        """Return the grants that are in force for an account, by resource; none for one that is revoked."""
+    def authorisations(
+        self, who: PrincipalRecord, now: datetime, *, after: str | None = None, limit: int | None = None
+    ) -> list[Authorisation]:
+        """Return the grants that are in force for an account, oldest first; none for one that is revoked.
+
+        Args:
+            who: the account.
+            now: the instant of the question.
+            after: only those after the grant of this id.
+            limit: so many at most.
+        """
         if who.revoked_at is not None:
             return []
         own = [Grant.receiver_principal == who.id, Grant.receiver_department == who.department]
@@ -53,12 +68,17 @@ class Mine(Grants):
             .join(Resource, Resource.name == Grant.resource)
             .outerjoin(Application, Application.grant_id == Grant.id)
             .where(or_(*own), Grant.from_at <= now, Grant.to_at > now, Grant.revoked_at.is_(None))
-            .order_by(Grant.resource, Grant.id)
+            .order_by(Grant.id)
+            .limit(limit)
         )
+        if after is not None:
+            query = query.where(Grant.id > after)
+        contracts: dict[str, DataContract] = {}
         with self._database.read() as session:
             found = []
             for row, resource, application, way in session.execute(query):
-                contract = self._in_force(session, resource)
+                contract = contracts.get(resource.name) or self._in_force(session, resource)
+                contracts[resource.name] = contract
                 personal = {field.name for field in contract.personal}
                 found.append(
                     Authorisation(

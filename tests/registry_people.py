@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from catalog_registry.registry import Registry
 from schemas.clock import Clock
+from schemas.errors import DeniedError, RejectedError
 from schemas.secret import Secret
 from tests.contract_text import contract_text
 
@@ -57,3 +60,10 @@ def without_title(version: str = "2.0.0") -> str:
 def with_note(version: str = "1.1.0") -> str:
     """Return the contract of ``staff`` with a field more, which breaks nobody."""
     return contract_text(version=version).replace(TITLE, TITLE + TITLE.replace("name: title", "name: note"))
+
+
+def code(kind: type[RejectedError] | type[DeniedError], do: Callable[[], object]) -> str:
+    """Return the code of the refusal that a call ends in."""
+    with pytest.raises(kind) as caught:
+        do()
+    return str(caught.value.code)

@@ -188,11 +188,14 @@ class AuthorisationAnswer(msgspec.Struct, frozen=True):
     example: ExampleAnswer
 
 
-class AuthorisationsAnswer(msgspec.Struct, frozen=True):
-    """What who asks may call now, by resource. Why something else may not be called: ``authorisations/explain``."""
+class AuthorisationPage(msgspec.Struct, frozen=True):
+    """What who asks may call now. ``next`` is the ``after`` of the page that follows, null on the last one.
 
-    principal: str
+    Why something else may not be called: ``authorisations/explain``.
+    """
+
     authorisations: Sequence[AuthorisationAnswer]
+    next: str | None
 
 
 def consequences_answer(found: Sequence[Mapping[str, Any]]) -> ConsequencesAnswer:
@@ -246,7 +249,7 @@ def authorisation_answer(found: Authorisation) -> AuthorisationAnswer:
 
 FORMS = (
     *(ProposeBody, WithdrawOnBody, NoticePage, RevisionPage, RevisionAnswer, NoticeAnswer),
-    *(ConsequencesAnswer, WithdrawalAnswer, ReminderPage, AuthorisationsAnswer),
+    *(ConsequencesAnswer, WithdrawalAnswer, ReminderPage, AuthorisationPage),
 )
 
 

@@ -13,7 +13,7 @@ from catalog_registry.revision_states import ACKNOWLEDGING
 from catalog_registry.states import ResourceEvent
 from exchange.api.asking import body_of
 from exchange.api.notice_forms import (
-    AuthorisationsAnswer,
+    AuthorisationPage,
     NoticeAnswer,
     NoticePage,
     ReminderPage,
@@ -169,15 +169,22 @@ def _own_routes(services: Services, route: Callable[..., Route]) -> None:
         AUTHORISATIONS,
         "authorisations",
         summary="What may I call?",
-        answer=AuthorisationsAnswer,
+        answer=AuthorisationPage,
+        listed=True,
         who=EVERYBODY,
         note="about itself only",
     )
     async def authorisations(request: Request) -> Response:
         """List the grants in force of the account, of its system and of its department, each with an example of a call."""
         who = asker_of(services, request)
-        found = await in_thread(services.reads, lambda: services.hub.registry.authorisations(who, services.clock.now()))
-        return json_answer(AuthorisationsAnswer(who.id, [authorisation_answer(one) for one in found]))
+        now = services.clock.now()
+        return await listed(
+            services,
+            request,
+            lambda after, limit: services.hub.registry.authorisations(who, now, after=after, limit=limit),
+            AuthorisationPage,
+            authorisation_answer,
+        )
 
 
 async def _notice(services: Services, seen: Sight, request: Request) -> NoticeRecord:

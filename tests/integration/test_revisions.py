@@ -23,7 +23,7 @@ from schemas.errors import DeniedError, RejectedError
 from schemas.secret import Secret
 from schemas.workdays import calendar
 from tests.contract_text import contract_text
-from tests.registry_people import a_registry, heard, with_note, without_title
+from tests.registry_people import a_registry, code, heard, with_note, without_title
 
 CIVIL = Receiver(ReceiverKind.DEPARTMENT, "civil")
 RELIEF = Receiver(ReceiverKind.SYSTEM, "relief")
@@ -80,12 +80,6 @@ def asked(registry: Registry, clock: FakeClock, *fields: str, by: str = "clerk")
     """Decide as every way to data does."""
     ask = Ask(registry.principal(by), "staff", "accept_case", fields=fields)
     return authorise(ask, grants=load(registry).grants, now=clock.now())
-
-
-def code(kind: type[RejectedError] | type[DeniedError], do: Any) -> str:
-    with pytest.raises(kind) as caught:
-        do()
-    return str(caught.value.code)
 
 
 # Refused without notice

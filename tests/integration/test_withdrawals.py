@@ -14,7 +14,7 @@ from catalog_registry.records import Receiver, ReceiverKind
 from catalog_registry.registry import Registry
 from schemas.clock import CHINA, FakeClock
 from schemas.errors import DeniedError, RejectedError
-from tests.registry_people import a_registry, heard
+from tests.registry_people import a_registry, code, heard
 
 ON = date(2026, 12, 1)
 AT = datetime(2026, 12, 1, tzinfo=CHINA)
@@ -44,12 +44,6 @@ def grant(registry: Registry, clock: FakeClock, department: str = "civil", days:
 
 def seen(registry: Registry, **more: Any) -> dict[str, Any]:
     return {"by": "reviewer", "version": registry.resource("staff").row_version, "why": WHY} | more
-
-
-def code(kind: type[RejectedError] | type[DeniedError], do: Any) -> str:
-    with pytest.raises(kind) as caught:
-        do()
-    return str(caught.value.code)
 
 
 def test_until_the_date_it_is_shared_and_its_users_are_told_and_then_it_is_withdrawn_once(
