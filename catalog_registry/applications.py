@@ -24,10 +24,12 @@ from catalog_registry.store.tables import (
     WAYS,
     Application,
     ApplicationHistory,
+    CatalogueEntry,
     Department,
     Resource,
     System,
 )
+from schemas.catalogue import SharingType
 from schemas.errors import RejectedError
 from schemas.ids import new_id
 from schemas.rowfilter import Filter, parse
@@ -320,6 +322,15 @@ class Applications(Grants):
         )
         with self._database.read() as session:
             return dict(session.execute(query).all())
+
+    def unconditional(self, resources: Iterable[str]) -> frozenset[str]:
+        """Return those of these resources of which the catalogue says that they are shared without condition."""
+        query = select(CatalogueEntry.resource).where(
+            CatalogueEntry.resource.in_(set(resources)),
+            CatalogueEntry.document["sharing_type"].astext == SharingType.UNCONDITIONAL.value,
+        )
+        with self._database.read() as session:
+            return frozenset(session.scalars(query))
 
     def history(self, application: str) -> list[StepRecord]:
         """Return what was done to an application, oldest first: who, when, from which state to which, why, what was given."""

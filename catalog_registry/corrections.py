@@ -340,10 +340,10 @@ class Corrections(Part):
 
     def told_wrong(self, correction: str) -> list[Received]:
         """Return those who were told that it is wrong, as they were."""
-        told = self.notices(correction=correction)
+        told = self.correction_notices(correction=correction)
         return [Received(n.department, n.certain, n.detail) for n in told if n.kind is NoticeKind.WRONG]
 
-    def acknowledge_notice(self, notice: str, *, by: str) -> NoticeRecord:
+    def acknowledge_correction(self, notice: str, *, by: str) -> NoticeRecord:
         """Say, for the department that was told, that it was read; return the notice. A second time changes nothing.
 
         Raises:
@@ -362,13 +362,13 @@ class Corrections(Part):
             change.session.flush()
             return _notice_record(row, of)
 
-    def notice(self, notice: str) -> NoticeRecord:
+    def correction_notice(self, notice: str) -> NoticeRecord:
         """Return a notice. Raises ``RejectedError`` where there is none of that id."""
         with self._database.read() as session:
             row = known(session, CorrectionNotice, notice, "notice")
             return _notice_record(row, known(session, Correction, row.correction, "correction"))
 
-    def notices(
+    def correction_notices(
         self,
         *,
         department: str | None = None,

@@ -149,10 +149,14 @@ class Grants(Resources):
             permit(change.session, asked, "revoke grants", OF_ENDING_GRANTS, provider, here=row.version, thing=f"grant {grant}")
             check_said(why, "the reason of a revocation")
             if row.revoked_at is None:
-                row.revoked_at, row.revoked_by, row.revoked_why = self._clock.now(), by, why.strip()
-                row.version += 1
-                change.event("grant.revoked", row.id, {"resource": row.resource})
+                self._end_grant(change, row, by=by, why=why.strip())
             return grant_record(row)
+
+    def _end_grant(self, change: Change, row: Grant, *, by: str, why: str) -> None:
+        """End a grant within a change."""
+        row.revoked_at, row.revoked_by, row.revoked_why = self._clock.now(), by, why
+        row.version += 1
+        change.event("grant.revoked", row.id, {"resource": row.resource})
 
     def grant(self, grant: str) -> GrantRecord:
         """Return a grant. Raises ``RejectedError`` where there is none of that id."""

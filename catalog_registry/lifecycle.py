@@ -11,7 +11,7 @@ from catalog_registry.records import RegisteredResource, StepRecord
 from catalog_registry.resources import Resources
 from catalog_registry.rules import check_said
 from catalog_registry.states import RESOURCE_LIFE, ResourceEvent, ResourceState
-from catalog_registry.store.history import resource_step
+from catalog_registry.store.history import end_withdrawal, resource_step
 from catalog_registry.store.rows import known, known_principal, principal_record, step_record
 from catalog_registry.store.tables import RESOURCE_REASONED, ContractVersion, Resource, ResourceHistory
 
@@ -85,6 +85,8 @@ class Lifecycle(Resources):
                 check_other_person(who, dict.fromkeys(session.scalars(submitted), "submitted it"), event)
             row.state, row.changed_at = after, now
             row.row_version += 1
+            if event is ResourceEvent.WITHDRAW:
+                end_withdrawal(session, name, "done", at=now, by=who.id)
             if event is ResourceEvent.PUBLISH:
                 session.execute(
                     update(ContractVersion)

@@ -14,18 +14,25 @@ from catalog_registry.demand_analysis import Analysis
 from catalog_registry.harvest.harvests import Harvests
 from catalog_registry.lifecycle import Lifecycle
 from catalog_registry.materials import Materials
+from catalog_registry.mine import Mine
 from catalog_registry.overdue import Overdue
 from catalog_registry.parties import Parties
 from catalog_registry.principals import Principals
 from catalog_registry.ratings import Ratings
 from catalog_registry.records import RegistryEvent
+from catalog_registry.reminders import Reminders
+from catalog_registry.revisions import Revisions
 from catalog_registry.store.tables import Outbox
+from catalog_registry.withdrawals import Withdrawals
 
 
 class Registry(
     Parties,
     Overdue,
     Corrections,
+    Reminders,
+    Revisions,
+    Withdrawals,
     Lifecycle,
     Comparisons,
     Catalogue,
@@ -35,6 +42,7 @@ class Registry(
     Ratings,
     Analysis,
     Harvests,
+    Mine,
 ):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 

@@ -9,22 +9,29 @@ from sqlalchemy.orm import Session
 
 from catalog_registry import snapshot
 from catalog_registry.acting import Sight
+from catalog_registry.affected import Affected, affected
 from catalog_registry.asked import OF_DRAFTS, OF_SHARED_CONTRACTS, Asked, permit
 from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord, kept_contract
-from catalog_registry.rules import check_change, content_hash, newer, refused
+from catalog_registry.revision_states import TOLD_STATES
+from catalog_registry.rules import check_change, check_keyed, check_newer, content_hash, refused
 from catalog_registry.sources import Sources
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
 from catalog_registry.store.history import resource_step
-from catalog_registry.store.rows import known, resource_record, source_record
+from catalog_registry.store.notice_tables import Revision
+from catalog_registry.store.rows import grants_of, known, resource_record, source_record
 from catalog_registry.store.tables import ContractVersion, Resource, Source, System
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
+from schemas.evolution import diff
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
 
 SHARED: Final = (ResourceState.PUBLISHED, ResourceState.FROZEN)
 """The states in which the newest contract is one that was reviewed, or published without."""
+
+_NAMED: Final = 5
+"""Grants that a refusal names."""
 
 
 class Resources(Sources):
@@ -60,18 +67,12 @@ class Resources(Sources):
             DeniedError: who asks may not, or the contract is for another department's source.
             RejectedError: the contract is not valid or has no key, its source, system or department is unknown or they do not
                 belong together, this version exists with other content, a higher version is in force, the one in force has
-                other partitions or another key, the resource is being reviewed or is withdrawn, or a draft is asked for of one
-                that is shared.
+                other partitions or another key, the change breaks what a grant reads and nobody was given notice
+                (``contract.notice_needed``), another version is on its way (``contract.on_its_way``), the resource is being
+                reviewed or is withdrawn, or a draft is asked for of one that is shared.
         """
         contract = read_contract(contract_text, where=where)
-        if not contract.key:
-            raise RejectedError(
-                "the contract names no key; rows without a key cannot be kept apart",
-                code="contract.no_key",
-                where=contract.name,
-                remedy="set primaryKey and primaryKeyPosition on the fields that tell rows apart",
-                fault=Fault.PROVIDER,
-            )
+        check_keyed(contract)
         digest = content_hash(contract)
         now = self._clock.now()
         with self._database.change() as change:
@@ -88,16 +89,11 @@ class Resources(Sources):
                     remedy="raise the contract's version",
                     fault=Fault.PROVIDER,
                 )
-            if row is not None and row.version is not None and known is None and not newer(contract.version, row.version):
-                raise RejectedError(
-                    f"version {contract.version} is not above {row.version}, which is in force",
-                    code="contract.version_order",
-                    where=contract.name,
-                    remedy="raise the contract's version",
-                    fault=Fault.PROVIDER,
-                )
+            if row is not None and row.version is not None and known is None:
+                check_newer(contract, row.version)
             if row is not None and row.version is not None and known is None:
                 check_change(self._in_force(change.session, row), contract)
+                self._check_notice(change.session, row, contract)
             before = None if row is None else row.state
             if row is None:
                 row = Resource(name=contract.name, state=state, row_version=0, created_at=now)
@@ -179,6 +175,26 @@ class Resources(Sources):
                 "contract.other_department",
             )
         return source
+
+    def _check_notice(self, session: Session, row: Resource, contract: DataContract) -> None:
+        """Raise ``RejectedError`` where a version may not go into force now: another is on its way, or it breaks a grant."""
+        check_way_free(session, row.name)
+        touched = self._affected(session, row, contract)
+        if touched:
+            named = [f"{one.receiver} ({one.grant}: {', '.join(one.fields)})" for one in touched[:_NAMED]]
+            more = f" and {len(touched) - _NAMED} more" if len(touched) > _NAMED else ""
+            raise RejectedError(
+                f"version {contract.version} of {row.name} breaks what is read by {'; '.join(named)}{more}",
+                code="contract.notice_needed",
+                where=row.name,
+                remedy="give those affected notice: onedoor revision give FILE; see onedoor resource diff FILE",
+                fault=Fault.PROVIDER,
+            )
+
+    def _affected(self, session: Session, row: Resource, contract: DataContract) -> tuple[Affected, ...]:
+        """Return the grants that a contract would break, as things are now."""
+        evolution = diff(self._in_force(session, row), contract)
+        return affected(evolution, grants_of(session, row.name), self._clock.now()) if evolution.breaking else ()
 
     def _put_in_force(
         self, change: Change, row: Resource, contract: DataContract, contract_text: str, digest: str, by: str
@@ -290,6 +306,19 @@ class Resources(Sources):
             select(ContractVersion).where(ContractVersion.resource == row.name, ContractVersion.version == row.version)
         ).one()
         return resource_record(row, source, contract)
+
+
+def check_way_free(session: Session, resource: str) -> None:
+    """Raise ``RejectedError`` where a version of a resource's contract is on its way into force: no other one overtakes it."""
+    waits = session.scalars(select(Revision).where(Revision.resource == resource, Revision.state.in_(TOLD_STATES))).first()
+    if waits is not None:
+        raise RejectedError(
+            f"version {waits.to_version} of {resource} is on its way by revision {waits.id}, which is {waits.state}",
+            code="contract.on_its_way",
+            where=resource,
+            remedy=f"wait until it is in force, or withdraw it: onedoor revision withdraw {waits.id}",
+            fault=Fault.PROVIDER,
+        )
 
 
 def _check_open(row: Resource, state: str) -> None:

@@ -55,6 +55,30 @@ def newer(version: str, than: str) -> bool:
         return True
 
 
+def check_keyed(contract: DataContract) -> None:
+    """Raise ``RejectedError`` where a contract names no key."""
+    if not contract.key:
+        raise RejectedError(
+            "the contract names no key; rows without a key cannot be kept apart",
+            code="contract.no_key",
+            where=contract.name,
+            remedy="set primaryKey and primaryKeyPosition on the fields that tell rows apart",
+            fault=Fault.PROVIDER,
+        )
+
+
+def check_newer(contract: DataContract, than: str) -> None:
+    """Raise ``RejectedError`` where a contract's version is not above the one in force."""
+    if not newer(contract.version, than):
+        raise RejectedError(
+            f"version {contract.version} is not above {than}, which is in force",
+            code="contract.version_order",
+            where=contract.name,
+            remedy="raise the contract's version",
+            fault=Fault.PROVIDER,
+        )
+
+
 def check_change(before: DataContract, after: DataContract) -> None:
     """Raise ``RejectedError`` where a new version of a contract changes what rows that were landed already hang on.
 
@@ -74,7 +98,7 @@ def check_change(before: DataContract, after: DataContract) -> None:
             f"the key is ({', '.join(was)}), and this version of the contract changes it to ({', '.join(now)})",
             code="resource.key",
             where=after.name,
-            remedy="keep the key, or register a resource of another name; a breaking change comes with a later release",
+            remedy="keep the key, or register a resource of another name and withdraw this one on a date",
             fault=Fault.PROVIDER,
         )
 

@@ -17,7 +17,10 @@ import psycopg
 import uvicorn
 from fastapi import FastAPI
 
+from catalog_registry.clocks import rules
+from catalog_registry.notices import days_of
 from catalog_registry.records import Receiver, ReceiverKind
+from catalog_registry.registry import Registry
 from exchange.api.app import create_app
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
@@ -25,7 +28,9 @@ from exchange.settings import Settings
 from exchange.trust.record import Receipt
 from schemas.codes import citizen_id_check
 from schemas.contract import CaseRole, DataContract, Field, LicenceRole, LogicalType, Normalise
+from schemas.odcs import write_contract
 from schemas.secret import Secret
+from schemas.workdays import calendar
 from tests.hub import HubForTests, a_hub, contract
 
 ITEM, OTHER_ITEM = "ITEM-1", "ITEM-2"
@@ -235,6 +240,15 @@ class Office:
         """Return when the API has read the registry as it is now."""
         loop = self.services.view._task.get_loop()  # type: ignore[union-attr]
         asyncio.run_coroutine_threadsafe(self.services.view.refresh(), loop).result(10)
+
+    def put_in_force(self, changed: DataContract) -> None:
+        """Give notice of a breaking version, and put it in force by a clock by which it is over and every grant has ended."""
+        self.hub.registry.give_notice(write_contract(changed), by="test", rule=days_of(rules()), of=calendar())
+        later = Registry(self.settings.database_url, ShiftedClock(timedelta(days=60)))
+        try:
+            assert [one.state for one in later.move_revisions()] == ["in_force"]
+        finally:
+            later.close()
 
     def machine(self, named: str, *, granted: bool = True, **terms: Any) -> tuple[str, str, Secret[str]]:
         """Make a machine, with a grant where asked; return its client id, the grant's id and its secret."""

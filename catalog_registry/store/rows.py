@@ -174,6 +174,11 @@ def grant_record(row: Grant) -> GrantRecord:
     )
 
 
+def grants_of(session: Session, resource: str) -> list[GrantRecord]:
+    """Return all grants of a resource by id, ended ones too."""
+    return [grant_record(row) for row in session.scalars(select(Grant).where(Grant.resource == resource).order_by(Grant.id))]
+
+
 def application_record(row: Application) -> ApplicationRecord:
     """Return the record of a row."""
     return ApplicationRecord(

@@ -54,6 +54,9 @@ RESOURCE_REASONED: Final = (ResourceEvent.REJECT, ResourceEvent.FREEZE, Resource
 APPLICATION_REASONED: Final = (ApplicationEvent.RETURN, ApplicationEvent.REFUSE, ApplicationEvent.HAND_OVER)
 """What is not done without a reason; the database enforces it in the history."""
 
+WITHDRAWING: Final = ("plan_withdrawal", "call_off_withdrawal")
+"""What is written of a resource that is to be withdrawn on a date; its state stays."""
+
 
 def _texts(values: Iterable[str]) -> str:
     return ", ".join(f"'{v}'" for v in values)
@@ -179,7 +182,9 @@ class ResourceHistory(History):
     __tablename__ = "resource_history"
     of = "resource"
     __table_args__ = (
-        CheckConstraint(f"event IN ({_texts(('register', 'change', 'code', *ResourceEvent))})", name="event_known"),
+        CheckConstraint(
+            f"event IN ({_texts(('register', 'change', 'code', *ResourceEvent, *WITHDRAWING))})", name="event_known"
+        ),
         CheckConstraint(f"event NOT IN ({_texts(RESOURCE_REASONED)}) OR coalesce(why, '') ~ '\\S'", name="has_reason"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -342,12 +343,36 @@ def resource_thaw(name: Name, who: Who, why: Remark = "", version: Seen = None, 
     _step("thaw", name, who, why, version, as_json)
 
 
-def resource_withdraw(name: Name, who: Who, why: Why, version: Seen = None, as_json: Json = False) -> None:
-    """Share a resource with nobody any more.
+def resource_withdraw(
+    name: Name,
+    who: Who,
+    why: Why,
+    on: Annotated[
+        str | None, typer.Option(help="On which day, such as 2027-03-01; those who use it are told. Default: now.")
+    ] = None,
+    version: Seen = None,
+    as_json: Json = False,
+) -> None:
+    """Share a resource with nobody any more, now or from a day on.
 
-    Example: onedoor resource withdraw licences --as zhang.wei --why 'replaced by licences_all'
+    Example: onedoor resource withdraw licences --as zhang.wei --why 'replaced by licences_all' --on 2027-03-01
     """
-    _step("withdraw", name, who, why, version, as_json)
+    if on is None:
+        _step("withdraw", name, who, why, version, as_json)
+        return
+    try:
+        day = date.fromisoformat(on)
+    except ValueError:
+        raise typer.BadParameter(f"--on {on[:40]!r} is no day: 2027-03-01") from None
+    with _hub() as hub:
+        seen = hub.registry.resource(name).row_version if version is None else version
+        plan = hub.registry.plan_withdrawal(name, day, by=who, version=seen, why=why)
+        told = [n.department for n in hub.registry.notices(withdrawal=plan.id)]
+        output.show(
+            plan,
+            as_json=as_json,
+            text=f"resource {name} is withdrawn on {day}; told: {', '.join(told) or 'nobody, for nobody uses it'}",
+        )
 
 
 def resource_history(name: Name, as_json: Json = False) -> None:
@@ -385,8 +410,9 @@ def _clocked(hub: Hub, found: Sequence[ApplicationRecord]) -> list[tuple[Applica
     """Return applications with the clocks of the steps that they wait for."""
     from catalog_registry.application_clock import clock_of
 
-    since, now = hub.registry.since([a.id for a in found]), hub.clock.now()
-    return [(a, clock_of(a, since[a.id], rules=hub.clock_rules, of=hub.workdays, now=now)) for a in found]
+    since, free = hub.registry.since([a.id for a in found]), hub.registry.unconditional(a.resource for a in found)
+    terms: dict[str, Any] = {"rules": hub.clock_rules, "of": hub.workdays, "now": hub.clock.now()}
+    return [(a, clock_of(a, since[a.id], unconditional=a.resource in free, **terms)) for a in found]
 
 
 def _told(application: ApplicationRecord, clock: ApplicationClock | None) -> dict[str, Any]:

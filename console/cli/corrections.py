@@ -153,7 +153,7 @@ def correction_show(
     with _hub() as hub:
         found = hub.registry.correction(correction)
         ((_, clock),) = _clocked(hub, [found])
-        steps, told = hub.registry.correction_history(correction), hub.registry.notices(correction=correction)
+        steps, told = hub.registry.correction_history(correction), hub.registry.correction_notices(correction=correction)
         words = _revealed(hub, found, reason or "") if reveal else None
         shown = None if words is None else {"content": words.content, "evidence": words.evidence, "key": words.key}
         value = {"correction": _told(found, clock), "words": shown, "notices": told, "history": steps}
@@ -299,7 +299,7 @@ def correction_notices(
     Example: onedoor correction notices --department civil --unread
     """
     with _hub() as hub:
-        found = hub.registry.notices(department=department, correction=correction, unread=unread)
+        found = hub.registry.correction_notices(department=department, correction=correction, unread=unread)
         output.show(found, as_json=as_json, text=lambda: _notices_table(found))
 
 
@@ -311,7 +311,7 @@ def correction_acknowledge(
     Example: onedoor correction acknowledge n01m6cwacm06h4yrfjgdy41 --as li.na
     """
     with _hub() as hub:
-        done = hub.registry.acknowledge_notice(notice, by=who)
+        done = hub.registry.acknowledge_correction(notice, by=who)
         output.show(done, as_json=as_json, text=f"notice {done.id} is acknowledged")
 
 

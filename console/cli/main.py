@@ -21,6 +21,7 @@ MODULES = (
     "corrections",
     "demands",
     "usage",
+    "notices",
     "catalogue",
     "credentials",
     "harvest",

@@ -87,6 +87,8 @@ def _compared_text(compared: Comparison) -> str:
         lines.append(f"affected  {one.receiver} by grant {one.grant} until {local(one.to_at)}: reads {fields}")
     if evolution.breaking and not compared.affected:
         lines.append("no grant is affected")
+    elif compared.affected:
+        lines.append("they need notice: onedoor revision give FILE")
     return "\n".join(lines)
 
 

@@ -184,12 +184,8 @@ def resource_register(
     """
     text = _read(file)
     with _hub() as hub:
-        from schemas.odcs import read_contract
-
-        contract = read_contract(text, where=str(file))
         if check:
-            with _open(hub.registry.source(contract.source).url(), hub) as opened:
-                opened.check(contract)
+            check_against_source(hub, text, str(file))
         made = hub.registry.register_resource(
             text, by=_by(), code=code, where=str(file), state="draft" if as_draft else "published"
         )
@@ -250,6 +246,7 @@ def resource_show(
         ]
         shown["versions"] = hub.registry.contract_versions(name)
         shown["grants"] = [g.id for g in hub.registry.grants(resource=name)]
+        shown["ends_at"] = None if (plan := hub.registry.withdrawal(name)) is None else plan.at
         output.show(shown, as_json=as_json, text=lambda: _resource_text(shown))
 
 
@@ -471,6 +468,15 @@ def _open(url: Secret[str], hub: Hub) -> Iterator[Source]:
         yield opened
     finally:
         opened.close()
+
+
+def check_against_source(hub: Hub, text: str, where: str) -> None:
+    """Raise ``RejectedError`` where a contract does not fit what its source has."""
+    from schemas.odcs import read_contract
+
+    contract = read_contract(text, where=where)
+    with _open(hub.registry.source(contract.source).url(), hub) as opened:
+        opened.check(contract)
 
 
 def _capabilities(url: Secret[str], hub: Hub) -> dict[str, Any]:

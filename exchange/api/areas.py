@@ -17,6 +17,8 @@ from exchange.api import (
     demand_forms,
     demand_routes,
     harvest_routes,
+    notice_forms,
+    notice_routes,
     party_forms,
     party_routes,
     registry_forms,
@@ -36,6 +38,7 @@ ROUTES: Final[tuple[Callable[[FastAPI, Services, Problems], None], ...]] = (
     contract_routes.contract_routes,
     contract_routes.grant_routes,
     harvest_routes.harvest_routes,
+    notice_routes.notice_routes,
 )
 FORMS: Final[tuple[type[msgspec.Struct] | Any, ...]] = (
     *registry_forms.FORMS,
@@ -44,4 +47,5 @@ FORMS: Final[tuple[type[msgspec.Struct] | Any, ...]] = (
     *party_forms.FORMS,
     *contract_forms.FORMS,
     *harvest_routes.FORMS,
+    *notice_forms.FORMS,
 )

@@ -71,7 +71,7 @@ class ContractAnswer(msgspec.Struct, frozen=True):
     versions: Sequence[VersionAnswer]
 
 
-class ChangeAnswer(msgspec.Struct, frozen=True):
+class DiffChangeAnswer(msgspec.Struct, frozen=True):
     """One change of a contract, and why it breaks who reads the rows, or does not."""
 
     field: str | None
@@ -104,7 +104,7 @@ class DiffAnswer(msgspec.Struct, frozen=True):
     verdict: str
     least_version: str | None
     version_suffices: bool
-    changes: Sequence[ChangeAnswer]
+    changes: Sequence[DiffChangeAnswer]
     affected: Sequence[AffectedAnswer]
 
 
@@ -163,7 +163,7 @@ def diff_answer(compared: Comparison) -> DiffAnswer:
         least_version=evolution.least_version,
         version_suffices=bool(evolution.version_suffices),
         changes=[
-            ChangeAnswer(**{name: getattr(change, name) for name in ChangeAnswer.__struct_fields__})
+            DiffChangeAnswer(**{name: getattr(change, name) for name in DiffChangeAnswer.__struct_fields__})
             for change in evolution.changes
         ],
         affected=[AffectedAnswer(a.grant, str(a.receiver), a.fields, a.from_at, a.to_at) for a in compared.affected],

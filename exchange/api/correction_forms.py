@@ -108,7 +108,7 @@ class LateCorrectionsAnswer(msgspec.Struct, frozen=True):
     departments: Sequence[LateDepartment]
 
 
-class NoticeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class CorrectionNoticeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a department was told: something that it received is wrong, or was corrected."""
 
     id: str
@@ -128,10 +128,10 @@ class NoticeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_by: str | None
 
 
-class NoticePage(msgspec.Struct, frozen=True):
+class CorrectionNoticePage(msgspec.Struct, frozen=True):
     """Some notices, oldest first. ``next`` is the ``after`` of the page that follows, null on the last one."""
 
-    notices: Sequence[NoticeAnswer]
+    notices: Sequence[CorrectionNoticeAnswer]
     next: str | None
 
 
@@ -146,9 +146,9 @@ def correction_answer(found: CorrectionRecord, clock: ApplicationClock | None, w
     return CorrectionAnswer(**_line(found, clock), words=said)
 
 
-def notice_answer(found: NoticeRecord) -> NoticeAnswer:
+def notice_answer(found: NoticeRecord) -> CorrectionNoticeAnswer:
     """Return a notice."""
-    return NoticeAnswer(**{name: getattr(found, name) for name in NoticeAnswer.__struct_fields__})
+    return CorrectionNoticeAnswer(**{name: getattr(found, name) for name in CorrectionNoticeAnswer.__struct_fields__})
 
 
 def _line(found: CorrectionRecord, clock: ApplicationClock | None) -> dict[str, Any]:
@@ -164,6 +164,6 @@ FORMS: Final = (
     CorrectionPage,
     CorrectionAnswer,
     LateCorrectionsAnswer,
-    NoticePage,
-    NoticeAnswer,
+    CorrectionNoticePage,
+    CorrectionNoticeAnswer,
 )

@@ -28,11 +28,11 @@ from exchange.api.asking import Body, body_of
 from exchange.api.correction_forms import (
     AskCorrectionBody,
     CorrectionAnswer,
+    CorrectionNoticeAnswer,
+    CorrectionNoticePage,
     CorrectionPage,
     LateCorrectionsAnswer,
     LateDepartment,
-    NoticeAnswer,
-    NoticePage,
     ResolveBody,
     correction_answer,
     correction_line,
@@ -126,7 +126,7 @@ def _lists(route: Route, services: Services) -> None:
         "GET",
         "/notices",
         summary="List the notices",
-        answer=NoticePage,
+        answer=CorrectionNoticePage,
         listed=True,
         who=SEEING,
         note=_TOLD,
@@ -143,7 +143,7 @@ def _lists(route: Route, services: Services) -> None:
         "POST",
         "/notices/{id}/acknowledge",
         summary="Acknowledge a notice",
-        answer=NoticeAnswer,
+        answer=CorrectionNoticeAnswer,
         denied=True,
         who=NOTIFIED,
     )
@@ -161,7 +161,7 @@ def _lists(route: Route, services: Services) -> None:
             KIND,
             "acknowledge",
             found.resource,
-            lambda: services.registry.acknowledge_notice(found.id, by=who.id),
+            lambda: services.registry.acknowledge_correction(found.id, by=who.id),
             told,
         )
         return json_answer(notice_answer(done))
@@ -241,7 +241,7 @@ def _requests(route: Route, services: Services) -> None:
         "GET",
         "/{id}/notices",
         summary="Show who received it and was told",
-        answer=NoticePage,
+        answer=CorrectionNoticePage,
         listed=True,
         denied=True,
         who=KNOWING_RECEIVERS,
@@ -316,16 +316,16 @@ async def _correction(services: Services, seen: Sight, correction: str) -> Corre
 
 
 async def _notice(services: Services, seen: Sight, notice: str) -> NoticeRecord:
-    found = await read_known(services, services.hub.registry.notice, notice, ID, "notice.unknown")
+    found = await read_known(services, services.hub.registry.correction_notice, notice, ID, "notice.unknown")
     if found is None or not seen.of_department(found.department):
         raise RejectedError("there is no such notice", code="notice.unknown", fault=Fault.CLIENT)
     return found
 
 
 async def _notice_page(services: Services, limit: int, **wanted: Any) -> Response:
-    rows = await in_thread(services.reads, lambda: services.hub.registry.notices(**wanted, limit=limit + 1))
+    rows = await in_thread(services.reads, lambda: services.hub.registry.correction_notices(**wanted, limit=limit + 1))
     following = rows[limit - 1].id if len(rows) > limit else None
-    return json_answer(NoticePage([notice_answer(row) for row in rows[:limit]], following))
+    return json_answer(CorrectionNoticePage([notice_answer(row) for row in rows[:limit]], following))
 
 
 def _filters(request: Request) -> dict[str, Any]:

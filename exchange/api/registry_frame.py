@@ -37,19 +37,19 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
     {
         "request.if_match": 428,
         "registry.conflict": 412,
-        "resource.unknown": 404,
-        "application.unknown": 404,
-        "correction.unknown": 404,
-        "notice.unknown": 404,
-        "resource.state": 409,
-        "application.state": 409,
-        "correction.state": 409,
+        **{
+            f"{what}.unknown": 404
+            for what in ("resource", "application", "correction", "demand", "notice", "revision", "withdrawal", "registry")
+        },
+        **{f"{what}.state": 409 for what in ("resource", "application", "correction", "demand", "revision")},
+        "revision.not_shared": 409,
+        "revision.outdated": 409,
+        "contract.on_its_way": 409,
+        "withdrawal.planned": 409,
+        "withdrawal.none": 409,
         "grant.resource_state": 409,
-        "demand.unknown": 404,
-        "demand.state": 409,
-        "registry.privilege": 503,
-        "registry.unknown": 404,
         "registry.taken": 409,
+        "registry.privilege": 503,
     }
 )
 _WORDS: Final = {

@@ -296,8 +296,9 @@ async def _application(services: Services, seen: Sight, application: str) -> App
 
 def _clocked(services: Services, rows: list[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
     hub, now = services.hub, services.clock.now()
-    since = hub.registry.since([row.id for row in rows])
-    return [(row, clock_of(row, since[row.id], rules=hub.clock_rules, of=hub.workdays, now=now)) for row in rows]
+    since, free = hub.registry.since([row.id for row in rows]), hub.registry.unconditional(row.resource for row in rows)
+    terms: dict[str, Any] = {"rules": hub.clock_rules, "of": hub.workdays, "now": now}
+    return [(row, clock_of(row, since[row.id], unconditional=row.resource in free, **terms)) for row in rows]
 
 
 async def _clocked_answer(services: Services, found: ApplicationRecord, *, status: int = 200) -> Response:

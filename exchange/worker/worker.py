@@ -228,6 +228,8 @@ class Worker:
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
                 ("sweep", 5.0, lambda: sweep(hub, connection)),
                 ("usage", 5.0, lambda: count_usage(hub.connect, hub.clock)),
+                ("changes", 5.0, self._take_changes),
+                ("clocks", 60.0, lambda: hub.registry.remind(hub.clock_rules, hub.workdays)),
                 ("dags", 30.0, hub.registry.refresh_dags),
                 ("bus", 600.0, hub.maintain_bus),
             ]
@@ -256,6 +258,14 @@ class Worker:
             while not self.stopping.wait(LOOK_S):
                 if hold(connection, "corrections", self.name, self.hub.settings.lease_s + LOOK_S):
                     duty.do()
+
+    def _take_changes(self) -> None:
+        """Put in force what is due of the registry's contracts, and withdraw what is to be withdrawn by now."""
+        registry, log = self.hub.registry, self.hub.log
+        for revision in registry.move_revisions():
+            log.info("revision moved", revision=revision.id, resource=revision.resource, state=revision.state.value)
+        for one in registry.take_withdrawals():
+            log.info("resource withdrawn", resource=one.resource)
 
     def _publish_waiting(self, connection: Connection) -> None:
         """Publish what dead collectors left in the spool; a living one holds its resource's lock and does it itself."""

@@ -75,6 +75,20 @@ workdays = 5
 source = "曲江区政务数据共享管理办法第十二条"
 verified = true
 ```
+
+Late, the centre is told and nothing else follows. Where a deployment's own law orders more, `late` names the outcome
+(`accept_check` or `return` of a check, `approve` or `refuse` of an answer), `late_source` what orders it, and `late_as` the
+account in whose name it is taken, which needs the role for that step and is bound by every rule of it. Without both it is
+refused.
+
+```toml
+["application.accept_check"]
+workdays = 2
+source = "曲江区政务数据共享管理办法第八条"
+late = "return"
+late_source = "曲江区政务数据共享管理办法第九条"
+late_as = "centre.officer"
+```
 """.strip()
 _NOTE: Final = "Generated from the code by `make docs`; do not edit."
 
