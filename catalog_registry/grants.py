@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from catalog_registry.quota import Quota, quota_of
 from catalog_registry.records import GrantRecord, Receiver, ReceiverKind
 from catalog_registry.resources import Resources
 from catalog_registry.rules import check_fields, check_said, check_terms, refused
@@ -52,12 +53,12 @@ class Grants(Resources):
             purposes: what it may be used for, words such as ``accept_case``; none: not limited to purposes.
             items: codes of the service items it may be used for; none: not limited to items.
             row_filter: an expression of ``schemas.rowfilter`` that is true for the rows it may have; None: all rows.
-            quota: refused until the hub counts it.
+            quota: how often, as ``catalog_registry.quota`` reads it; None: not limited.
 
         Raises:
             RejectedError: the receiver or the resource is unknown, a field is not in the contract, there is no purpose and no
-                item, no legal basis, the interval is empty, the row filter cannot be read or does not fit the contract, or a
-                quota is asked for.
+                item, no legal basis, the interval is empty, the row filter cannot be read or does not fit the contract, or
+                the quota is not of the form.
         """
         with self._database.change() as change:
             return self._give(
@@ -72,7 +73,7 @@ class Grants(Resources):
                 purposes=purposes,
                 items=items,
                 row_filter=row_filter,
-                quota=quota,
+                quota=quota_of(quota),
             )
 
     def _give(
@@ -89,11 +90,11 @@ class Grants(Resources):
         purposes: Iterable[str],
         items: Iterable[str],
         row_filter: str | Filter | None,
-        quota: Mapping[str, Any] | None = None,
+        quota: Quota | None = None,
     ) -> GrantRecord:
         """Make a grant within a change, as ``make_grant``: what else the change does is done with it, or neither is."""
         purposes, items = tuple(dict.fromkeys(purposes)), tuple(dict.fromkeys(items))
-        check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at, quota=quota)
+        check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at)
         contract = self._shared(change.session, resource)
         chosen = parse(row_filter) if isinstance(row_filter, str) else row_filter
         check_fields(contract, fields, chosen)
@@ -112,7 +113,7 @@ class Grants(Resources):
             legal_basis=legal_basis.strip(),
             from_at=from_at.astimezone(UTC),
             to_at=to_at.astimezone(UTC),
-            quota=None,
+            quota=None if quota is None else quota.document(),
             made_at=now,
             made_by=by,
             version=1,

@@ -30,9 +30,14 @@ _STEPS: Final = (
     "GRANT UPDATE (state, row_version, changed_at) ON registry.resource TO {role}",
     "GRANT UPDATE (status) ON registry.contract_version TO {role}",
     "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
+    "GRANT INSERT ON registry.bulk_export, registry.bulk_export_history, registry.destruction_history TO {role}",
+    "GRANT UPDATE (state, version, answered_by, until, used_at, changed_at) ON registry.bulk_export TO {role}",
+    "GRANT UPDATE (state, since, told, version, changed_at) ON registry.destruction TO {role}",
+    "GRANT UPDATE (certificate, sha256, document, filed_by, filed_at, confirmed_by) ON registry.destruction TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
 )
-"""What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
+"""What a step changes, column by column. A grant is made by an approval, which the database looks at when it is committed, and
+ended by nobody of this role; a duty to destroy is made by the worker."""
 
 _LOCK: Final = 0x4F44_6D69_6772  # any constant of our own; holders of it are migrating
 _FOLDER: Final = Path(__file__).parent / "migrations"
@@ -117,6 +122,9 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
         "GRANT SELECT ON exchange.run, exchange.duty TO {role}",
         "GRANT SELECT ON trust.data_key, trust.checkpoint TO {role}",
         "GRANT SELECT, INSERT ON trust.ledger TO {role}",
+        "GRANT SELECT ON exchange.quota_count TO {role}",
+        "GRANT EXECUTE ON FUNCTION exchange.lend_quota, exchange.return_quota TO {role}",
+        "GRANT SELECT, INSERT (grant_id, first_at) ON exchange.grant_bulk TO {role}",
     )
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy import inspect, or_, select
 from sqlalchemy.orm import Session
 
+from catalog_registry.quota import kept_quota
 from catalog_registry.records import (
     ApplicationRecord,
     DepartmentRecord,
@@ -25,14 +26,13 @@ from catalog_registry.records import (
 from catalog_registry.states import ApplicationState, ResourceState
 from catalog_registry.store.tables import (
     Application,
-    ApplicationHistory,
     Base,
     ContractVersion,
     Department,
     Grant,
+    History,
     Principal,
     Resource,
-    ResourceHistory,
     Source,
 )
 from schemas.errors import Fault, RejectedError
@@ -160,6 +160,7 @@ def grant_record(row: Grant) -> GrantRecord:
         revoked_by=row.revoked_by,
         revoked_why=row.revoked_why,
         version=row.version,
+        quota=kept_quota(row.quota),
     )
 
 
@@ -189,10 +190,11 @@ def application_record(row: Application) -> ApplicationRecord:
         grant=row.grant_id,
         made_at=row.made_at,
         changed_at=row.changed_at,
+        quota=kept_quota(row.quota),
     )
 
 
-def step_record(row: ApplicationHistory | ResourceHistory) -> StepRecord:
+def step_record(row: History) -> StepRecord:
     """Return the record of a row."""
     return StepRecord(row.n, row.at, row.by, row.event, row.from_state, row.to_state, row.why, row.detail)
 

@@ -54,6 +54,14 @@ RESOURCE_REASONED: Final = (ResourceEvent.REJECT, ResourceEvent.FREEZE, Resource
 APPLICATION_REASONED: Final = (ApplicationEvent.RETURN, ApplicationEvent.REFUSE, ApplicationEvent.HAND_OVER)
 """What is not done without a reason; the database enforces it in the history."""
 
+QUOTA_FORM: Final = (
+    "quota IS NULL OR (jsonb_typeof(quota) = 'object' AND quota <> '{}'::jsonb"
+    " AND quota - ARRAY['per_day', 'per_minute', 'burst', 'rows_per_day'] = '{}'::jsonb"
+    " AND NOT quota @? '$.* ? (@.type() != \"number\" || @ < 1 || @ > 1000000000 || @.floor() != @)'"
+    " AND (quota ? 'per_minute' OR NOT quota ? 'burst'))"
+)
+"""The form of a quota: as ``catalog_registry.quota`` reads it."""
+
 
 def _texts(values: Iterable[str]) -> str:
     return ", ".join(f"'{v}'" for v in values)
@@ -240,7 +248,7 @@ class Grant(Base):
         CheckConstraint("cardinality(purposes) + cardinality(items) > 0", name="has_purpose_or_item"),
         CheckConstraint("legal_basis ~ '\\S'", name="has_legal_basis"),
         CheckConstraint("to_at > from_at", name="interval"),
-        CheckConstraint("quota IS NULL", name="quota_not_yet_counted"),
+        CheckConstraint(QUOTA_FORM, name="quota_form"),
         CheckConstraint("(revoked_at IS NULL) = (revoked_by IS NULL)", name="revoked_by_somebody"),
     )
 
@@ -280,7 +288,7 @@ class Application(Base):
         CheckConstraint("cardinality(purposes) + cardinality(items) > 0", name="has_purpose_or_item"),
         CheckConstraint("legal_basis ~ '\\S'", name="has_legal_basis"),
         CheckConstraint("to_at > from_at", name="interval"),
-        CheckConstraint("quota IS NULL", name="quota_not_yet_counted"),
+        CheckConstraint(QUOTA_FORM, name="quota_form"),
         CheckConstraint("(state = 'granted') = (grant_id IS NOT NULL)", name="granted_has_grant"),
         CheckConstraint("state NOT IN ('provider_review', 'granted', 'refused') OR checked_by IS NOT NULL", name="is_checked"),
         CheckConstraint("(state IN ('granted', 'refused')) = (answered_by IS NOT NULL)", name="is_answered"),

@@ -24,6 +24,7 @@ from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, prob
 from exchange.api.services import Services
 from exchange.trust.record import LedgerRecord
 from schemas.errors import DeniedError, Fault, OneDoorError, RejectedError
+from schemas.ids import new_id
 
 MOST: Final = 200
 """Things on a page at most."""
@@ -41,6 +42,10 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "resource.state": 409,
         "application.state": 409,
         "grant.resource_state": 409,
+        "destruction.unknown": 404,
+        "destruction.state": 409,
+        "export.unknown": 404,
+        "export.state": 409,
         "registry.privilege": 503,
     }
 )
@@ -51,6 +56,9 @@ _WORDS: Final = {
     422: "A rule of the registry refuses what was given.",
     428: "The header If-Match is missing: send the ETag of what was decided on.",
 }
+
+INTENT: Final = "registry.intent"
+"""Kind of the record that a step is about to be taken."""
 
 Given = TypeVar("Given")
 Problems = Callable[..., dict[int | str, dict[str, Any]]]
@@ -155,17 +163,26 @@ async def recorded(
 ) -> Given:
     """Do it in a thread, and return what came of it once that is on record. What is denied is on record too.
 
-    Where the ledger goes away between the two, the change is made and its answer is not given: the history has it.
+    That it is about to be done is on record before (``INTENT``); what came of it has the same ``request``. Where the ledger
+    goes away between the two, the change is made and its answer is not given: an intent without its outcome says so, and the
+    history has what came of it.
     """
     who_did: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system, "resource": resource}
-    await services.ledger.check()
+    request = new_id("s", services.clock.now())
+    asked = {"kind": kind, "event": str(event)}
+    await services.ledger.append(LedgerRecord(kind=INTENT, outcome="allowed", request=request, manifest=asked, **who_did))
     try:
         done = await in_thread(services.steps, act)
     except DeniedError as error:
         record = LedgerRecord(kind=kind, outcome="refused", reason=f"{event}:{error.code}", **who_did)
         await services.lookup.refusals.record(record)
         raise
-    await services.ledger.append(LedgerRecord(kind=kind, outcome="done", **who_did, **told(done)))
+    except RejectedError as error:
+        await services.ledger.append(
+            LedgerRecord(kind=INTENT, outcome="refused", request=request, reason=error.code, **who_did)
+        )
+        raise
+    await services.ledger.append(LedgerRecord(kind=kind, outcome="done", request=request, **who_did, **told(done)))
     return done
 
 

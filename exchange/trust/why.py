@@ -30,6 +30,10 @@ WORDS: Final[Mapping[Reason, tuple[str, str]]] = MappingProxyType(
         Reason.CASE_CLOSED: ("the case is not open", "办件不在办理中"),
         Reason.CASE_ITEM: ("the case is of another service item", "办件属于其他事项"),
         Reason.CASE_HOLDER: ("the case is of another holder", "办件的申请人不是该持证人"),
+        Reason.BULK: ("a bulk export of personal data needs a second person", "批量导出个人信息须经第二人批准"),
+        Reason.QUOTA_PER_DAY: ("the calls of the day are used up", "当日调用次数已用完"),
+        Reason.QUOTA_PER_MINUTE: ("the calls of the minute are used up", "本分钟调用次数已用完"),
+        Reason.QUOTA_ROWS_PER_DAY: ("the rows of the day are used up", "当日数据条数已用完"),
     }
 )
 """Each reason in English and in Chinese."""
