@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
@@ -19,10 +19,13 @@ RULES: Final[Mapping[ApplicationState, str]] = MappingProxyType(
         ApplicationState.PROVIDER_REVIEW: "application.provider_review.conditional",
     }
 )
-"""The clock rule of each state that somebody has to lead out of.
+"""The clock rule of each state that somebody has to lead out of; of a resource that is shared on a condition, or of which the
+catalogue says nothing yet."""
 
-A contract does not say yet whether its resource is shared on a condition; until one does, each is taken to be.
-"""
+UNCONDITIONAL: Final[Mapping[ApplicationState, str]] = MappingProxyType(
+    {**RULES, ApplicationState.PROVIDER_REVIEW: "application.provider_review.unconditional"}
+)
+"""The same of a resource that is shared without condition 无条件共享."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,13 @@ class ApplicationClock:
 
 
 def clock_of(
-    application: ApplicationRecord, since: datetime, *, rules: Mapping[str, Rule], of: Calendar, now: datetime
+    application: ApplicationRecord,
+    since: datetime,
+    *,
+    rules: Mapping[str, Rule],
+    of: Calendar,
+    now: datetime,
+    unconditional: bool = False,
 ) -> ApplicationClock | None:
     """Return the clock of an application, None where it is at its end and waits for nobody.
 
@@ -61,8 +70,9 @@ def clock_of(
         rules: by id, those of the deployment.
         of: the working days.
         now: the instant of the question.
+        unconditional: whether the catalogue says that its resource is shared without condition.
     """
-    name = RULES.get(application.state)
+    name = (UNCONDITIONAL if unconditional else RULES).get(application.state)
     if name is None:
         return None
     rule = rules[name]
@@ -77,3 +87,19 @@ def clock_of(
         state=found.state,
         provisional=found.provisional,
     )
+
+
+def clocks_of(
+    applications: Iterable[ApplicationRecord],
+    since: Mapping[str, datetime],
+    unconditional: Collection[str],
+    *,
+    rules: Mapping[str, Rule],
+    of: Calendar,
+    now: datetime,
+) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+    """Return applications with their clocks, as ``clock_of``; ``unconditional`` are names of resources."""
+    return [
+        (a, clock_of(a, since[a.id], rules=rules, of=of, now=now, unconditional=a.resource in unconditional))
+        for a in applications
+    ]

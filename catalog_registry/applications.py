@@ -13,6 +13,7 @@ from sqlalchemy import func, or_, select
 
 from catalog_registry.acting import APPLYING, DUTIES_OF_APPLICATION, Sight, check_duty, check_other_person, check_version
 from catalog_registry.grants import Grants
+from catalog_registry.handing_on import tell
 from catalog_registry.quota import kept_quota, narrowed_quota, quota_of
 from catalog_registry.records import ApplicationRecord, PrincipalRecord, Receiver, ReceiverKind, StepRecord
 from catalog_registry.rules import check_fields, check_said, check_terms, refused
@@ -134,7 +135,7 @@ class Applications(Grants):
             )
             session.add(row)
             session.flush()
-            _tell(change, row, "application.made", who)
+            tell(change, row, "application.made", who.id)
             application_step(session, row, "apply", at=now, by=who.id, before=None)
             session.flush()
             return application_record(row)
@@ -262,7 +263,7 @@ class Applications(Grants):
                 row.answered_by = who.id
             said = why.strip() or None
             application_step(change.session, row, event, at=now, by=who.id, before=before, why=said, detail=detail)
-            _tell(change, row, _TOLD[event], who)
+            tell(change, row, _TOLD[event], who.id)
             change.session.flush()
             return application_record(row)
 
@@ -337,22 +338,6 @@ class Applications(Grants):
                 select(ApplicationHistory).where(ApplicationHistory.application == application).order_by(ApplicationHistory.n)
             )
             return [step_record(row) for row in rows]
-
-
-def _tell(change: Change, row: Application, type_: str, who: PrincipalRecord) -> None:
-    change.event(
-        type_,
-        row.id,
-        {
-            "resource": row.resource,
-            "department": row.department,
-            "assigned": row.assigned,
-            "state": row.state,
-            "version": row.version,
-            "grant": row.grant_id,
-            "by": who.id,
-        },
-    )
 
 
 def _check_persons(who: PrincipalRecord, row: Application, event: ApplicationEvent) -> None:

@@ -19,7 +19,7 @@ from catalog_registry.store.history import resource_step
 from catalog_registry.store.rows import department_record, known
 from catalog_registry.store.tables import CatalogueEntry as EntryRow
 from catalog_registry.store.tables import CodeSequence, ContractVersion, Department, Resource
-from schemas.catalogue import CatalogueEntry, is_code, official_code, read_code
+from schemas.catalogue import CatalogueEntry, SharingType, is_code, official_code, read_code
 from schemas.catalogue_form import entry_document, read_entry
 from schemas.resource import ResourceName
 
@@ -75,6 +75,14 @@ class Catalogue(Resources):
             known(session, Resource, name, "resource")
             here = session.get(EntryRow, name)
             return None if here is None else _record(here)
+
+    def unconditional(self, names: Collection[str]) -> frozenset[str]:
+        """Return those of these resources that the catalogue says are shared without condition 无条件共享."""
+        query = select(EntryRow.resource).where(
+            EntryRow.resource.in_(names), EntryRow.document["sharing_type"].astext == SharingType.UNCONDITIONAL
+        )
+        with self._database.read() as session:
+            return frozenset(session.scalars(query))
 
     def entries(self) -> list[EntryRecord]:
         """Return all entries, by the resource's name."""

@@ -334,7 +334,6 @@ class ApplicationHistory(History):
     )
 
     application: Mapped[str] = mapped_column(ForeignKey("registry.application.id"), primary_key=True)
-    by: Mapped[str] = mapped_column(ForeignKey("registry.principal.id"))
 
 
 class CatalogueEntry(Base):

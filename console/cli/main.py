@@ -18,6 +18,8 @@ MODULES = (
     "parties",
     "registry",
     "applications",
+    "destructions",
+    "bulk_exports",
     "catalogue",
     "runs",
     "audit",

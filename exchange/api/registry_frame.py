@@ -16,9 +16,11 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from msgspec.structs import replace
 
 from catalog_registry.acting import Duty
 from catalog_registry.records import PrincipalRecord
+from catalog_registry.store.rows import unhinted
 from exchange.api.asking import asker
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
 from exchange.api.services import Services
@@ -92,7 +94,7 @@ def asker_of(services: Services, request: Request) -> PrincipalRecord:
 async def read_known(
     services: Services, read: Callable[[str], Given], key: str, form: re.Pattern[str], unknown: str
 ) -> Given | None:
-    """Return what there is of a key; the registry's own refusal names what is near, which not everybody may see."""
+    """Return what there is of a key, None where there is nothing."""
     if not form.fullmatch(key):
         return None
     try:
@@ -104,8 +106,13 @@ async def read_known(
 
 
 async def in_thread(threads: ThreadPoolExecutor, do: Callable[[], Given]) -> Given:
-    """Return what a call gives that waits for the database, made in a thread."""
-    return await asyncio.get_running_loop().run_in_executor(threads, do)
+    """Return what a call gives that waits for the database, made in a thread; no near names are looked for."""
+
+    def done() -> Given:
+        with unhinted():
+            return do()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, done)
 
 
 def version_of(request: Request, what: str) -> int:
@@ -167,10 +174,11 @@ async def recorded(
     goes away between the two, the change is made and its answer is not given: an intent without its outcome says so, and the
     history has what came of it.
     """
-    who_did: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system, "resource": resource}
+    who_did: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system}
+    who_did["resource"] = resource or None
     request = new_id("s", services.clock.now())
-    asked = {"kind": kind, "event": str(event)}
-    await services.ledger.append(LedgerRecord(kind=INTENT, outcome="allowed", request=request, manifest=asked, **who_did))
+    intent = LedgerRecord(kind=INTENT, outcome="allowed", request=request, **who_did)
+    await services.ledger.append(replace(intent, manifest={"kind": kind, "event": str(event)}))
     try:
         done = await in_thread(services.steps, act)
     except DeniedError as error:
@@ -178,11 +186,9 @@ async def recorded(
         await services.lookup.refusals.record(record)
         raise
     except RejectedError as error:
-        await services.ledger.append(
-            LedgerRecord(kind=INTENT, outcome="refused", request=request, reason=error.code, **who_did)
-        )
+        await services.ledger.append(replace(intent, outcome="refused", reason=error.code))
         raise
-    await services.ledger.append(LedgerRecord(kind=kind, outcome="done", request=request, **who_did, **told(done)))
+    await services.ledger.append(LedgerRecord(kind=kind, outcome="done", request=request, **{**who_did, **told(done)}))
     return done
 
 

@@ -13,6 +13,7 @@ import asyncpg
 
 from catalog_registry.records import BulkExportRecord
 from catalog_registry.registry import Registry
+from catalog_registry.store.rows import unhinted
 from exchange.licences.grouped import DRIVER, away
 from schemas.clock import Clock
 from schemas.errors import DeniedError, Fault, RejectedError
@@ -123,7 +124,11 @@ class Bulk:
 
 
 async def _in(threads: ThreadPoolExecutor, do: Callable[[], Given]) -> Given:
-    return await asyncio.get_running_loop().run_in_executor(threads, do)
+    def done() -> Given:
+        with unhinted():
+            return do()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, done)
 
 
 def _refused(message: str) -> DeniedError:

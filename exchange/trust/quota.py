@@ -17,11 +17,11 @@ from datetime import time as time_of_day
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 
 from catalog_registry.quota import Quota
 from catalog_registry.records import GrantRecord as Grant
 from exchange.licences.grouped import DRIVER
+from exchange.trust.used import STATE, Used, day_of, minute_of, used_of
 from schemas.clock import CHINA
 from schemas.errors import Fault, TransientError
 
@@ -35,11 +35,6 @@ SURE_S: Final = 0.5
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _LEND: Final = "SELECT * FROM exchange.lend_quota($1, $2, $3, $4, $5, $6, $7)"
 _RETURN: Final = "SELECT exchange.return_quota($1, $2, $3, $4, $5)"
-_STATE: Final = """
-SELECT grant_id, CASE WHEN day >= $2 THEN calls ELSE 0 END AS calls, CASE WHEN day >= $2 THEN rows ELSE 0 END AS rows,
-       CASE WHEN minute >= $3 THEN minute_calls ELSE 0 END AS minute_calls, saved, minute
-FROM exchange.quota_count WHERE grant_id = ANY($1)
-"""
 _WORDS: Final[Mapping[str, str]] = {
     "per_day": "calls a day",
     "per_minute": "calls a minute",
@@ -64,16 +59,6 @@ class QuotaError(TransientError):
         self.retry_after_s = seconds_left(limit, now)
 
 
-class Used(msgspec.Struct, frozen=True):
-    """How much of a quota is used: with what workers hold of it, and have perhaps not used yet."""
-
-    calls_today: int
-    rows_today: int
-    calls_this_minute: int
-    spent: tuple[str, ...]
-    """The limits of which nothing is left."""
-
-
 @dataclass(slots=True)
 class _Block:
     """What a worker holds of one grant's count."""
@@ -91,16 +76,6 @@ class _Block:
     def holds(self, day: date, minute: datetime) -> bool:
         """Say whether it is of this minute; of a later one where another worker's clock is ahead."""
         return self.minute >= minute and self.day >= day
-
-
-def day_of(now: datetime) -> date:
-    """Return the day of a quota: that of Asia/Shanghai."""
-    return now.astimezone(CHINA).date()
-
-
-def minute_of(now: datetime) -> datetime:
-    """Return the minute of a quota: that of the clock."""
-    return now.replace(second=0, microsecond=0)
 
 
 def seconds_left(limit: str, now: datetime) -> int:
@@ -190,7 +165,7 @@ class QuotaBook:
         wanted = {g.id: g for g in grants if g.quota is not None}
         if not wanted:
             return {}
-        rows = await self._ask_all(_STATE, list(wanted), day_of(now), minute_of(now))
+        rows = await self._ask_all(STATE.format("$1", "$2", "$3"), list(wanted), day_of(now), minute_of(now))
         found = {row["grant_id"]: row for row in rows}
         return {id_: used_of(grant.quota or Quota(), found.get(id_), now) for id_, grant in wanted.items()}
 
@@ -289,17 +264,3 @@ class Lent:
     day: date
     minute: datetime
     rows: int
-
-
-def used_of(quota: Quota, row: Mapping[str, Any] | None, now: datetime) -> Used:
-    """Return how much of a quota is used, by its row of ``exchange.quota_count``; None: nothing of it yet."""
-    if row is None:
-        return Used(0, 0, 0, ())
-    minute = row["minute_calls"]
-    most = (quota.per_minute or 0) + (row["saved"] if row["minute"] >= minute_of(now) else 0)
-    left = {
-        "per_day": None if quota.per_day is None else quota.per_day - row["calls"],
-        "per_minute": None if quota.per_minute is None else most - minute,
-        "rows_per_day": None if quota.rows_per_day is None else quota.rows_per_day - row["rows"],
-    }
-    return Used(row["calls"], row["rows"], minute, tuple(name for name, n in left.items() if n is not None and n <= 0))

@@ -30,6 +30,8 @@ def upgrade() -> None:
     for table in ("grant_", "application"):
         op.drop_constraint(op.f(f"ck_{table}_quota_not_yet_counted"), table, schema=SCHEMA, type_="check")
         op.create_check_constraint(op.f(f"ck_{table}_quota_form"), table, sa.text(_QUOTA), schema=SCHEMA)
+    # An application follows its resource to another department by whoever registers that, which may be no principal.
+    op.drop_constraint("fk_application_history_by", "application_history", schema=SCHEMA, type_="foreignkey")
     _destruction()
     _bulk_export()
     raw = op.get_bind().connection.driver_connection
