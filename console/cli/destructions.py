@@ -52,8 +52,9 @@ def destruction_list(
         from catalog_registry.destructions import late_destructions
 
         found = hub.registry.destructions(department=department, open_only=open_only or late)
-        terms = {"rules": hub.clock_rules, "of": hub.workdays, "now": hub.clock.now()}
-        rows = late_destructions(found, **terms) if late else [(one, _clock(hub, one)) for one in found]
+        rows: Sequence[tuple[DestructionRecord, Due | None]] = [(one, _clock(hub, one)) for one in found]
+        if late:
+            rows = late_destructions(found, rules=hub.clock_rules, of=hub.workdays, now=hub.clock.now())
         output.show(
             [_told(one, clock) for one, clock in rows],
             as_json=as_json,
@@ -111,7 +112,7 @@ def destruction_file(
 ) -> None:
     """File the certificate that what was received is destroyed, for the receiver.
 
-    Example: onedoor destruction file d01m6cwacm06h4yrfjgdy41 --as li.na --text '已删除全部副本和备份' --document certificate.pdf
+    Example: onedoor destruction file d01m6cwacm06h4yrfjgdy41 --as li.na --text '已删除全部副本和备份' --document a.pdf
     """
     digest = None
     if document is not None:

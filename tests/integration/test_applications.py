@@ -353,7 +353,7 @@ def test_an_application_is_read_back_as_made(shared: Registry) -> None:
         ({"to_at": NOW}, "grant.interval"),
         ({"from_at": NOW - timedelta(days=2), "to_at": NOW - timedelta(days=1)}, "application.interval_over"),
         ({"way": "fax"}, "application.way"),
-        ({"quota": {"per_day": 10}}, "grant.quota"),
+        ({"quota": {"per_day": 0}}, "grant.quota"),
         ({"system": "approval"}, "application.other_system"),
         ({"system": "nothing"}, "system.unknown"),
         ({"row_filter": "title ="}, "filter.syntax"),
@@ -403,6 +403,7 @@ def test_every_step_of_an_application_is_written_down_and_told_with_what_was_giv
         "row_filter": None,
         "from_at": NOW.isoformat(),
         "to_at": UNTIL.isoformat(),
+        "quota": None,
     }
     assert types(shared) == [
         "application.made",
@@ -635,7 +636,7 @@ def test_the_database_itself_keeps_the_rules_of_applications(shared: Registry, h
         ("purposes = '{}'", "ck_application_has_purpose_or_item"),
         ("legal_basis = ''", "ck_application_has_legal_basis"),
         ("to_at = from_at", "ck_application_interval"),
-        ("quota = '{}'", "ck_application_quota_not_yet_counted"),
+        ("quota = '{}'", "ck_application_quota_form"),
         ("grant_id = NULL", "ck_application_granted_has_grant"),
         ("checked_by = NULL", "ck_application_is_checked"),
         ("answered_by = NULL", "ck_application_is_answered"),

@@ -19,6 +19,7 @@ CREATE FUNCTION exchange.lend_quota(
     OUT lent bigint, OUT lent_rows bigint, OUT of_day date, OUT of_minute timestamptz, OUT against text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
+    boundless CONSTANT bigint := 9223372036854775807;
     quota     jsonb;
     c         exchange.quota_count;
     per_day   bigint;
@@ -49,9 +50,10 @@ BEGIN
                                 + (past - 1) * coalesce(a_minute, 0));
         c.minute := in_minute; c.minute_calls := 0;
     END IF;
-    left_day := coalesce(greatest(0, per_day - c.calls), 9223372036854775807);
-    left_min := coalesce(greatest(0, a_minute + c.saved - c.minute_calls), 9223372036854775807);
-    left_rows := coalesce(greatest(0, a_day - c.rows), 9223372036854775807);
+    -- greatest() leaves nulls out, so what is not limited is said by itself
+    left_day := CASE WHEN per_day IS NULL THEN boundless ELSE greatest(0, per_day - c.calls) END;
+    left_min := CASE WHEN a_minute IS NULL THEN boundless ELSE greatest(0, a_minute + c.saved - c.minute_calls) END;
+    left_rows := CASE WHEN a_day IS NULL THEN boundless ELSE greatest(0, a_day - c.rows) END;
     lent := least(greatest(need, CASE WHEN need > 0 THEN least(block, left_day / 16, left_min / 16) ELSE 0 END),
                   left_day, left_min);
     lent_rows := least(greatest(need_rows, CASE WHEN need_rows > 0 THEN least(block_rows, left_rows / 16) ELSE 0 END),
