@@ -11,7 +11,8 @@ from fastapi import FastAPI, Request, Response
 from exchange.api.asking import asker, body_of
 from exchange.api.metrics import RECORD_ANSWERS, RECORD_ROWS
 from exchange.api.services import Services
-from exchange.query.answer import STALLED_S, Answer
+from exchange.query import answer as answers
+from exchange.query.answer import Answer
 from exchange.query.ask import QueryRequest
 from exchange.query.encode import FORMATS, chosen
 from schemas.errors import OneDoorError
@@ -119,7 +120,7 @@ class Records(Response):
     async def _close(self, send: Callable[[MutableMapping[str, Any]], Awaitable[None]]) -> None:
         """Send the end, unless whoever asked does not take it: then the server cuts the connection."""
         try:
-            async with asyncio.timeout(STALLED_S):
+            async with asyncio.timeout(answers.STALLED_S):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
             self.log.warning("the end of an answer was not taken", request=self.answer.held.asked.id)

@@ -14,6 +14,7 @@ from catalog_registry.records import BulkExportRecord, DestructionRecord
 _Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"^[^\x00]*$")]
 _Short = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")]
 _Names = Annotated[list[_Short], msgspec.Meta(max_length=500)]
+_Hours = Annotated[int, msgspec.Meta(ge=1, le=24)]
 _Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}(?![\s\S])")]
 
 
@@ -39,7 +40,7 @@ class BulkExportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class ApproveExportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long an approval is good."""
 
-    hours: Annotated[int | None, msgspec.Meta(ge=1, le=24, description="null: 24")] = None
+    hours: Annotated[_Hours | None, msgspec.Meta(description="how long it is good; null: 24")] = None
     why: Annotated[_Text, msgspec.Meta(description="a remark, which is kept")] = ""
 
 

@@ -80,9 +80,7 @@ def refusal(kind: type[OneDoorError], do: Callable[[], object]) -> str:
     return caught.value.code
 
 
-def test_a_grant_leaves_its_duty_when_it_expires_is_revoked_or_loses_its_resource(
-    registry: Registry, clock: FakeClock
-) -> None:
+def test_a_grant_leaves_its_duty_when_it_expires_is_revoked_or_loses_its_resource(registry: Registry, clock: FakeClock) -> None:
     expiring, revoked, kept = give(registry, days=1), give(registry, "relief", ReceiverKind.SYSTEM), give(registry)
     later = give(registry, registry.principal("clerk").id, ReceiverKind.PRINCIPAL)
     grants = [expiring, revoked, kept, later]
@@ -123,7 +121,12 @@ def test_a_certificate_is_filed_by_the_receiver_and_confirmed_by_somebody_else(r
     duty = asked(registry, clock)
     clock.advance(DAY)
     filed = registry.file_destruction(duty.id, by="both", version=1, text=" 已删除全部副本和备份 ")
-    assert (filed.state, filed.certificate, filed.filed_at, filed.document) == ("filed", "已删除全部副本和备份", clock.now(), None)
+    assert (filed.state, filed.certificate, filed.filed_at, filed.document) == (
+        "filed",
+        "已删除全部副本和备份",
+        clock.now(),
+        None,
+    )
     assert filed.sha256 == sha256("已删除全部副本和备份".encode()).hexdigest()
     assert refusal(DeniedError, lambda: registry.confirm_destruction(duty.id, by="both", version=2)) == "registry.two_persons"
     assert refusal(DeniedError, lambda: registry.confirm_destruction(duty.id, by="clerk", version=2)) == "registry.role"
@@ -240,5 +243,3 @@ def test_a_list_shows_what_may_be_seen(registry: Registry, clock: FakeClock) -> 
         assert [d.id for d in registry.destructions(seen=sight(registry.principal(name)))] == ids
     assert registry.destructions(department="tax") == []
     assert registry.destructions(after=duty.id) == []
-
-

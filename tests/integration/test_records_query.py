@@ -21,8 +21,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from catalog_registry.records import Receiver, ReceiverKind
+from exchange.api.records_route import Records
 from exchange.licences import view as registry_view
 from exchange.query import answer as records_answer
+from exchange.query.ask import QueryRequest
+from exchange.query.encode import FORMATS
 from exchange.settings import Settings
 from exchange.trust.export import DatabaseEvidence
 from exchange.trust.keyfiles import create_keys
@@ -748,6 +751,42 @@ def test_an_answer_is_cut_while_the_store_takes_its_time(office: Office, accept:
     record = ended(office)
     assert record["reason"] == "grant.revoked"
     assert record["manifest"] == manifest(office, record["manifest"]["rows"])
+
+
+def test_the_last_words_of_an_answer_are_not_waited_for_for_ever(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records_answer, "STALLED_S", 0.2)
+    asker, services = client(office, fields=("number",)), office.services
+    principal = office.hub.registry.principal(asker.client_id)
+
+    async def given() -> tuple[bool, int, int]:
+        asked = QueryRequest(purpose=PURPOSE, operator="job-7", limit=3)
+        answer = await services.records.answer(principal, "shops", asked, FORMATS[0])
+
+        async def emit(piece: bytes) -> None:
+            if b'"onedoor"' in piece:
+                await asyncio.Event().wait()
+
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        whole = await answer.deliver(emit, gone)
+        running = services.records._running[principal.id]
+        sent: list[str] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+            if not message.get("more_body", True):
+                await asyncio.Event().wait()
+
+        async def receive() -> dict[str, Any]:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+
+        answer = await services.records.answer(principal, "shops", asked, FORMATS[0])
+        await Records(answer, office.log)({}, receive, send)
+        return whole, running, services.records._running[principal.id]
+
+    loop = services.view._task.get_loop()  # type: ignore[union-attr]
+    assert asyncio.run_coroutine_threadsafe(given(), loop).result(20) == (False, 0, 0)
+    assert [r["outcome"] for r in records(office)[-4:]] == ["allowed", "done", "allowed", "done"]
+    assert office.log.events[-1]["event"] == "the end of an answer was not taken"
 
 
 def whole(accept: str, data: bytes) -> None:

@@ -439,7 +439,7 @@ def test_the_database_refuses_a_grant_with_a_quota_without_a_purpose_or_with_two
         ("quota = '{\"per_year\": 1}'", "ck_grant__quota_form"),
         ("quota = '{\"per_day\": 0}'", "ck_grant__quota_form"),
         ("quota = '{\"per_day\": 1.5}'", "ck_grant__quota_form"),
-        ("quota = '{\"per_day\": \"1\"}'", "ck_grant__quota_form"),
+        ('quota = \'{"per_day": "1"}\'', "ck_grant__quota_form"),
         ("quota = '{\"burst\": 1}'", "ck_grant__quota_form"),
         ("quota = '[]'", "ck_grant__quota_form"),
         ("purposes = '{}'", "ck_grant__has_purpose_or_item"),
