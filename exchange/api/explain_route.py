@@ -118,7 +118,7 @@ async def _about(services: Services, principal: Principal, asked: ExplainRequest
     if about is None:
         meant = {"about": services.hub.keys.pseudonym(asked.principal or "")}  # it may be anything
         record = _record(services, principal, asked, outcome="refused", reason="principal.unknown", manifest=meant)
-        await services.lookup.refusals.record(record)
+        await services.ledger.append(record)
         raise RejectedError("there is no such account", code="principal.unknown", where="principal", fault=Fault.CLIENT)
     return about
 
