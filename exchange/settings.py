@@ -72,8 +72,8 @@ class Settings(BaseSettings):
     bulk_personal_rows: int = Field(
         100,
         ge=0,
-        description="rows with personal fields that a query for a case may give; more need a bulk export that a second person "
-        "approved",
+        description="rows with personal fields that queries for a case may give in a day under a grant; more need a bulk "
+        "export that a second person approved",
     )
     clock_rules: Path | None = Field(
         None, description="a TOML file of the days that this deployment gives a step, see clocks; default: the shipped rules"

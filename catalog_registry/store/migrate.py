@@ -123,7 +123,7 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
         "GRANT SELECT ON trust.data_key, trust.checkpoint TO {role}",
         "GRANT SELECT, INSERT ON trust.ledger TO {role}",
         "GRANT SELECT ON exchange.quota_count TO {role}",
-        "GRANT EXECUTE ON FUNCTION exchange.lend_quota, exchange.return_quota TO {role}",
+        "GRANT EXECUTE ON FUNCTION exchange.lend_quota, exchange.return_quota, exchange.count_case TO {role}",
         "GRANT SELECT, INSERT (grant_id, first_at) ON exchange.grant_bulk TO {role}",
     )
 

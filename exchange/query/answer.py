@@ -101,15 +101,8 @@ class Asked:
     """Rows that are given at most: those asked for, or those that are left of a quota or of a case."""
     export: str | None = None
     """The bulk export that it is."""
-    opened: int = 0
-    """Rows with personal fields that the pages before gave under the case."""
     lent: Lent | None = None
     """Rows of the grant's quota that are counted for it."""
-
-    @property
-    def personal(self) -> bool:
-        """Whether a field that is given is personal."""
-        return any(f.personal for f in self.fields)
 
 
 class Query:
@@ -233,21 +226,24 @@ class Query:
         texts, arguments = _conditions((grant.row_filter, chosen_by), contract)
         reading = Reading(contract, landed.run, _columns(contract, fields, grant), texts, arguments)
         answer_id = new_id("q", self.clock.now())
-        opened = 0 if place is None else place.opened
         asked = Asked(
             *(answer_id, principal, resource, request, form, grant, fields, reading, landed, request.limit),
             export=request.bulk_export if personal else None,
-            opened=opened,
         )
         bounded = personal and use is None
-        most = min(max(_FIRST_ROWS, self._bulk.free_rows + 1 - opened) if bounded else _FIRST_ROWS, request.limit + 1)
+        most = min(max(_FIRST_ROWS, self._bulk.free_rows + 1) if bounded else _FIRST_ROWS, request.limit + 1)
         first = await self.rows(reading, after, most)
-        if bounded and opened + min(len(first), request.limit) > self._bulk.free_rows:
+        personal_rows = min(len(first), request.limit) if bounded else 0
+        if personal_rows > self._bulk.free_rows:
             raise await self._refuse_bulk(principal, resource, request, grant)
         try:
             Held(self, asked, known).release(())
         except DeniedError:  # it ended while the first rows were read: refused as if it had ended before
             return await self._answer(principal, resource, request, form, chosen_by, spent)
+        if personal_rows and request.case_number is not None:
+            case, now = self.keys.pseudonym(request.case_number), self.clock.now()
+            if not await self._quotas.count_case(grant, case, personal_rows, self._bulk.free_rows, now):
+                raise await self._refuse_bulk(principal, resource, request, grant)
         asked = await self._counted(asked, len(first), len(first) < most)
         try:
             if first:
@@ -354,7 +350,8 @@ class Query:
         """Record that more rows with personal fields would be given than a case is enough for, and return the refusal."""
         await self._refuse(principal, resource, request, Refused((Reason.BULK,)), grant=grant.id)
         return DeniedError(
-            f"more than {self._bulk.free_rows} rows with personal fields would be given, and no bulk export was approved",
+            f"more than {self._bulk.free_rows} rows with personal fields would be given for the case in a day, and no bulk "
+            "export was approved",
             code="query.bulk_export",
             where="limit",
             remedy="ask for fewer rows; or have a bulk export approved by a second person, and name it as bulk_export",
@@ -572,8 +569,7 @@ class Answer:
             return None
         asked = self.held.asked
         contract = asked.reading.contract
-        opened = asked.opened + self._tally.rows if asked.personal else 0
-        place = Place(asked.grant.id, asked.landed.run, key_texts(self._next, contract), opened)
+        place = Place(asked.grant.id, asked.landed.run, key_texts(self._next, contract))
         return seal_page(place, question(asked.principal.id, asked.resource, asked.request), asked.resource, self.query.keys)
 
     async def _rows(self, emit: Emit, gone: asyncio.Future[None]) -> None:

@@ -84,8 +84,6 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     grant: str
     run: str
     after: tuple[str, ...]
-    opened: int = 0
-    """Rows with personal fields that were given up to here."""
 
     def __repr__(self) -> str:
         return f"Place(grant={self.grant!r}, run={self.run!r})"

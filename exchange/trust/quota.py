@@ -35,6 +35,7 @@ SURE_S: Final = 0.5
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _LEND: Final = "SELECT * FROM exchange.lend_quota($1, $2, $3, $4, $5, $6, $7)"
 _RETURN: Final = "SELECT exchange.return_quota($1, $2, $3, $4, $5)"
+_CASE: Final = "SELECT exchange.count_case($1, $2, $3, $4, $5)"
 _WORDS: Final[Mapping[str, str]] = {
     "per_day": "calls a day",
     "per_minute": "calls a minute",
@@ -159,6 +160,12 @@ class QuotaBook:
         """Give back the rows that a long answer did not give. What cannot be given back counts as given."""
         if lent.rows > used:
             await self._return(lent.grant, lent.day, lent.minute, 0, lent.rows - used)
+
+    async def count_case(self, grant: Grant, case: str, rows: int, most: int, now: datetime) -> bool:
+        """Count rows with personal fields that are given for a case, by its pseudonym; False where that were above ``most``
+        in a day of China under this grant: then none is counted.
+        """
+        return bool((await self._ask(_CASE, grant.id, case, day_of(now), rows, most))["count_case"])
 
     async def state(self, grants: Collection[Grant], now: datetime) -> Mapping[str, Used]:
         """Return, by id, how much of their quotas is used, of those grants that have one."""

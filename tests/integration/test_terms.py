@@ -291,7 +291,8 @@ def test_many_personal_rows_are_given_once_to_what_a_second_person_approved(desk
     ]
 
 
-def test_pages_of_a_case_together_give_no_more_personal_rows_than_one_answer_may(desk: Desk) -> None:
+def test_for_a_case_no_more_personal_rows_are_given_in_a_day_by_whatever_pages_and_questions(desk: Desk) -> None:
+    desk.noon()
     who, _ = desk.machine()
     case = {"item_code": ITEM, "case_number": "CASE-7", "limit": 60}
     first = json.loads(desk.query(who, **case).text.splitlines()[-1])["onedoor"]
@@ -299,6 +300,12 @@ def test_pages_of_a_case_together_give_no_more_personal_rows_than_one_answer_may
     assert told(desk.query(who, **case, page=first["next"])) == (403, "query.bulk_export")
     second = desk.query(who, **(case | {"limit": 40}), page=first["next"])
     assert json.loads(second.text.splitlines()[-1])["onedoor"]["rows"] == 40
+    other = {"item_code": ITEM, "case_number": "CASE-7", "filter": "licence_id = 'L9-T-ID'"}
+    assert told(desk.query(who, **other)) == (403, "query.bulk_export")
+    assert desk.query(who, **(other | {"case_number": "CASE-9"})).status_code == 200
+    desk.noon(days=1)
+    assert desk.query(who, **other).status_code == 200
+    desk.noon()
     assert desk.query(who, fields=["licence_id"], limit=1_000).status_code == 200  # nothing of it is personal
 
 

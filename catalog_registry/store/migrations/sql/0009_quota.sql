@@ -78,7 +78,27 @@ RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
      WHERE q.grant_id = $1 AND q.day = $2 AND $4 >= 0 AND $5 >= 0
 $$;
 
-REVOKE ALL ON FUNCTION exchange.lend_quota, exchange.return_quota FROM PUBLIC;
+-- Rows with personal fields that queries gave for one case under one grant in a day; the case is a pseudonym. Says whether
+-- so many more may be given, and counts them if so.
+CREATE TABLE exchange.case_count (
+    grant_id     text NOT NULL REFERENCES registry.grant_ (id),
+    case_name    text NOT NULL,
+    day          date NOT NULL,
+    rows         bigint NOT NULL,
+    PRIMARY KEY (grant_id, case_name)
+);
+CREATE FUNCTION exchange.count_case(the_grant text, the_case text, on_day date, more bigint, most bigint) RETURNS boolean
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    WITH counted AS (
+        INSERT INTO exchange.case_count AS c SELECT $1, $2, $3, $4 WHERE $4 BETWEEN 0 AND $5
+        ON CONFLICT (grant_id, case_name) DO UPDATE
+           SET day = greatest(c.day, $3), rows = CASE WHEN $3 > c.day THEN $4 ELSE c.rows + $4 END
+         WHERE $3 > c.day OR c.rows + $4 <= $5
+        RETURNING 1)
+    SELECT EXISTS (SELECT 1 FROM counted)
+$$;
+
+REVOKE ALL ON FUNCTION exchange.lend_quota, exchange.return_quota, exchange.count_case FROM PUBLIC;
 
 -- Grants under which rows have left in bulk: noted before the first byte, so that a grant's end leaves its duty to destroy.
 CREATE TABLE exchange.grant_bulk (
