@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from catalog_registry.records import GrantRecord, PrincipalRecord
     from exchange.bootstrap import Hub
     from exchange.trust.used import Used
-    from exchange.trust.why import Against, Why
+    from exchange.trust.why import Against, GrantSaid, Why
     from schemas.change_kinds import Change
     from schemas.evolution import Evolution
 
@@ -170,11 +170,21 @@ def _why_text(about: PrincipalRecord, resource: str, found: Why) -> Any:
         return head
     if found.left_off:
         head += f"\n{found.left_off} more grants are not shown; none of them allows it"
-    rows = [
-        (one.grant, one.receiver, ", ".join(one.fields), local(one.to_at), "\n".join(_lines(one.against)) or "allows it")
-        for one in found.grants
-    ]
+    rows = [(one.grant, one.receiver, ", ".join(one.fields), local(one.to_at), _says(one)) for one in found.grants]
     return Group(head, "", output.table(("grant", "receiver", "fields", "until", "says"), rows))
+
+
+def _says(one: GrantSaid) -> str:
+    """Return what a grant says, and how much of its quota is used."""
+    lines = _lines(one.against) or ["allows it"]
+    if (quota := one.quota) is not None:
+        used = {
+            "calls today": (quota.calls_today, quota.per_day),
+            "calls this minute": (quota.calls_this_minute, quota.per_minute),
+            "rows today": (quota.rows_today, quota.rows_per_day),
+        }
+        lines += [f"{n} of {most} {what}" for what, (n, most) in used.items() if most is not None]
+    return "\n".join(lines)
 
 
 def _lines(against: tuple[Against, ...]) -> list[str]:

@@ -20,7 +20,7 @@ from exchange.trust.grant import Allowed, Ask, CaseAsk, Grant, Principal, Reason
 from exchange.trust.keyring import KeyRing
 from exchange.trust.ledger import AsyncLedger
 from exchange.trust.normalise import normalise
-from exchange.trust.quota import QuotaBook, QuotaError
+from exchange.trust.quota import QuotaBook, QuotaError, Taken
 from exchange.trust.record import LedgerRecord, Receipt
 from exchange.trust.release import release
 from exchange.trust.unnamed import unnamed
@@ -203,16 +203,16 @@ class Lookup:
 
     async def _count(self, by: Mapping[str, Grant], given: Mapping[str, int]) -> None:
         """Count the call under each grant that it was allowed by, or under none of them."""
-        counted: list[tuple[Grant, int]] = []
+        counted: list[Taken] = []
         for name, grant in by.items():
-            rows = given.get(name, 0)
             try:
-                await self._quotas.take(grant, self._clock.now(), rows=rows)
+                taken = await self._quotas.take(grant, self._clock.now(), rows=given.get(name, 0))
             except TransientError:
-                for before, its_rows in counted:
-                    self._quotas.put_back(before, rows=its_rows)
+                for before in counted:
+                    self._quotas.put_back(before)
                 raise
-            counted.append((grant, rows))
+            if taken is not None:
+                counted.append(taken)
 
     async def _over(
         self, principal: Principal, ask: LookupRequest, number: str, resources: Sequence[str], error: QuotaError

@@ -101,8 +101,8 @@ class QuotaBook:
         self.asked = 0
         """How often the database was asked."""
 
-    async def take(self, grant: Grant, now: datetime, *, rows: int = 0) -> None:
-        """Count one call under a grant, and the rows that it gives; on return they are counted.
+    async def take(self, grant: Grant, now: datetime, *, rows: int = 0) -> Taken | None:
+        """Count one call under a grant, and the rows that it gives; return what was counted, None without a quota.
 
         Raises:
             QuotaError: the quota is used up; nothing is counted.
@@ -110,7 +110,7 @@ class QuotaBook:
         """
         quota = grant.quota
         if quota is None:
-            return
+            return None
         calls = 1 if quota.counts_calls else 0
         rows = rows if quota.rows_per_day is not None else 0
         block = self._blocks.get(grant.id)
@@ -128,6 +128,7 @@ class QuotaBook:
             finally:
                 block.waiting -= 1
         block.touched = self._monotonic()
+        return Taken(grant.id, block.day, block.minute, calls, rows)
 
     def known_spent(self, grant: Grant, now: datetime) -> QuotaError | None:
         """Return the refusal of a quota that was found to be used up a moment ago; asks nobody."""
@@ -136,12 +137,12 @@ class QuotaBook:
             return None
         return QuotaError(grant, block.spent, now) if self._monotonic() - block.spent_at < SURE_S else None
 
-    def put_back(self, grant: Grant, *, rows: int = 0) -> None:
-        """Take back a call that was counted and not answered: it is there for the next one."""
-        block = self._blocks.get(grant.id)
-        if grant.quota is not None and block is not None:
-            block.calls += 1 if grant.quota.counts_calls else 0
-            block.rows += rows if grant.quota.rows_per_day is not None else 0
+    def put_back(self, taken: Taken) -> None:
+        """Take back a call that was counted and not answered: it is there for the next one of the same minute."""
+        block = self._blocks.get(taken.grant)
+        if block is not None and (block.day, block.minute) == (taken.day, taken.minute):
+            block.calls += taken.calls
+            block.rows += taken.rows
 
     async def lend_rows(self, grant: Grant, wanted: int, now: datetime) -> Lent | None:
         """Return how many rows a long answer may give, counted at once; None where the grant does not limit them.
@@ -261,6 +262,17 @@ class QuotaBook:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was counted for one call."""
+
+    grant: str
+    day: date
+    minute: datetime
+    calls: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,24 @@ def test_a_look_up_that_would_give_more_rows_than_are_left_gives_none(
     assert counted(module_hub_db, grant) == (2, 5)
 
 
+def test_a_call_that_is_put_back_is_for_its_own_minute_only(module_hub_db: str, give: Callable[..., GrantRecord]) -> None:
+    grant = give(per_day=5)
+    midnight = datetime(2026, 11, 2, 16, tzinfo=UTC)
+
+    async def put_back(book: QuotaBook) -> tuple[int, int]:
+        before = midnight - MINUTE
+        taken = await book.take(grant, before)
+        assert taken is not None
+        book.put_back(taken)
+        assert await until_refused(book, grant, before) == 5
+        late = await book.take(grant, midnight)
+        assert late is not None
+        book.put_back(taken)  # of the day before
+        return await until_refused(book, grant, midnight), counted(module_hub_db, grant)[0]
+
+    assert with_books(module_hub_db, 1, put_back) == (4, 5)
+
+
 def test_where_the_counts_cannot_be_reached_nothing_is_given(give: Callable[..., GrantRecord]) -> None:
     grant = give(per_day=5)
 

@@ -417,6 +417,27 @@ def test_the_role_of_the_steps_cannot_grant_what_nobody_was_granted(desk: Desk) 
     assert desk.office.made.rows("SELECT 1 FROM registry.grant_ WHERE id = 'g-forged'") == []
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO registry.destruction (id) VALUES ('x')",
+        "UPDATE registry.destruction SET grant_id = 'x'",
+        "UPDATE registry.destruction SET ended_at = now()",
+        "DELETE FROM registry.destruction",
+        "UPDATE registry.bulk_export SET fields = '{holder_number}'",
+        "UPDATE registry.bulk_export SET principal = 'p'",
+        "DELETE FROM registry.bulk_export",
+        "UPDATE registry.bulk_export_history SET why = 'x'",
+        "SELECT * FROM exchange.quota_count",
+        "SELECT exchange.return_quota('g', '2026-11-02', '2026-11-02Z', 1, 1)",
+    ],
+)
+def test_the_role_of_the_steps_changes_of_the_terms_only_what_a_step_changes(desk: Desk, statement: Any) -> None:
+    url = desk.office.settings.registry_database_url
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement)
+
+
 def test_a_step_is_on_record_before_it_is_taken_and_its_outcome_after(desk: Desk) -> None:
     who, grant = desk.machine()
     made = asked_for(desk, who, grant)
