@@ -19,7 +19,7 @@ from catalog_registry.bulk_export_life import (
     ExportState,
 )
 from catalog_registry.grants import Grants
-from catalog_registry.records import BulkExportRecord, ReceiverKind, StepRecord
+from catalog_registry.records import BulkExportRecord, PrincipalRecord, ReceiverKind, StepRecord
 from catalog_registry.rules import check_fields, check_said, refused
 from catalog_registry.store.bulk_export_tables import BulkExport, BulkExportHistory
 from catalog_registry.store.change import Change
@@ -92,11 +92,9 @@ class BulkExports(Grants):
             check_fields(self._shared(session, held.resource), wanted, chosen)
             if held.purposes and purpose not in held.purposes:
                 raise refused("the grant is not for this purpose", "export.purpose", where=grant)
-            asking = who if principal is None else principal_record(known_principal(session, principal))
-            if asking.department != who.department or (
-                held.receiver.kind is ReceiverKind.PRINCIPAL and asking.id != held.receiver.code
-            ):
-                raise refused(f"there is no principal {(principal or by)[:64]!r} of the receiver", "export.principal")
+            asking = who if principal is None else _of_department(session, principal, who.department)
+            if asking is None or (held.receiver.kind is ReceiverKind.PRINCIPAL and asking.id != held.receiver.code):
+                raise refused("the receiver has no such account", "export.principal")
             made = BulkExport(
                 id=new_id("x", now),
                 grant_id=held.id,
@@ -225,6 +223,17 @@ class BulkExports(Grants):
                 select(BulkExportHistory).where(BulkExportHistory.bulk_export == export).order_by(BulkExportHistory.n)
             )
             return [step_record(row) for row in rows]
+
+
+def _of_department(session: Session, named: str, department: str) -> PrincipalRecord | None:
+    """Return the account of an id, a client id or a name, where it is the department's; alike for another's and for none."""
+    query = select(Principal).where(
+        or_(Principal.id == named, Principal.client_id == named, Principal.name == named),
+        Principal.department == department,
+        Principal.revoked_at.is_(None),
+    )
+    found = session.scalars(query).all()
+    return principal_record(found[0]) if len(found) == 1 else None
 
 
 def _receiving(session: Session, row: Grant) -> str | None:

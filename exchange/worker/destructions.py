@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from exchange.bootstrap import Hub
 
 
+def remind(hub: Hub) -> int:
+    """Remind of duties whose clock says so; the working days are read only where there is a duty."""
+    if not hub.registry.destructions(open_only=True, limit=1):
+        return 0
+    return hub.registry.remind_destructions(hub.clock_rules, hub.workdays)
+
+
 def ask_destructions(hub: Hub, connection: Connection) -> int:
     """Make the duties of grants that have ended, and return how many were looked after.
 
