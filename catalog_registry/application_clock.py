@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
@@ -107,3 +107,19 @@ def clock_of_step(rule: Rule, since: datetime, *, department: str | None, of: Ca
         state=found.state,
         provisional=found.provisional,
     )
+
+
+def clocks_of(
+    applications: Iterable[ApplicationRecord],
+    since: Mapping[str, datetime],
+    unconditional: Collection[str],
+    *,
+    rules: Mapping[str, Rule],
+    of: Calendar,
+    now: datetime,
+) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+    """Return applications with their clocks, as ``clock_of``; ``unconditional`` are names of resources."""
+    return [
+        (a, clock_of(a, since[a.id], rules=rules, of=of, now=now, unconditional=a.resource in unconditional))
+        for a in applications
+    ]

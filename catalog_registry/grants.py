@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from catalog_registry.acting import Sight
 from catalog_registry.asked import OF_ENDING_GRANTS, OF_MAKING_GRANTS, Asked, check_not_itself, permit
+from catalog_registry.quota import Quota, quota_of
 from catalog_registry.records import GrantRecord, Receiver, ReceiverKind
 from catalog_registry.resources import Resources
 from catalog_registry.rules import check_fields, check_said, check_terms, refused
@@ -55,14 +56,14 @@ class Grants(Resources):
             purposes: what it may be used for, words such as ``accept_case``; none: not limited to purposes.
             items: codes of the service items it may be used for; none: not limited to items.
             row_filter: an expression of ``schemas.rowfilter`` that is true for the rows it may have; None: all rows.
-            quota: refused until the hub counts it.
             asked: who asks; None: the console. An application is approved by ``approve_application``, not here.
+            quota: how often, as ``catalog_registry.quota`` reads it; None: not limited.
 
         Raises:
             DeniedError: who asks may not, or is the receiver itself.
             RejectedError: the receiver or the resource is unknown, a field is not in the contract, there is no purpose and no
-                item, no legal basis, the interval is empty, the row filter cannot be read or does not fit the contract, or a
-                quota is asked for.
+                item, no legal basis, the interval is empty, the row filter cannot be read or does not fit the contract, or
+                the quota is not of the form.
         """
         with self._database.change() as change:
             who = permit(change.session, asked, "make grants", OF_MAKING_GRANTS, "", here=None, thing="the grant")
@@ -79,7 +80,7 @@ class Grants(Resources):
                 purposes=purposes,
                 items=items,
                 row_filter=row_filter,
-                quota=quota,
+                quota=quota_of(quota),
             )
 
     def _give(
@@ -96,11 +97,11 @@ class Grants(Resources):
         purposes: Iterable[str],
         items: Iterable[str],
         row_filter: str | Filter | None,
-        quota: Mapping[str, Any] | None = None,
+        quota: Quota | None = None,
     ) -> GrantRecord:
         """Make a grant within a change, as ``make_grant``: what else the change does is done with it, or neither is."""
         purposes, items = tuple(dict.fromkeys(purposes)), tuple(dict.fromkeys(items))
-        check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at, quota=quota)
+        check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at)
         contract = self._shared(change.session, resource)
         chosen = parse(row_filter) if isinstance(row_filter, str) else row_filter
         check_fields(contract, fields, chosen)
@@ -119,7 +120,7 @@ class Grants(Resources):
             legal_basis=legal_basis.strip(),
             from_at=from_at.astimezone(UTC),
             to_at=to_at.astimezone(UTC),
-            quota=None,
+            quota=None if quota is None else quota.document(),
             made_at=now,
             made_by=by,
             version=1,

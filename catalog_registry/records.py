@@ -12,8 +12,10 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
+from catalog_registry.quota import Quota
 from catalog_registry.secret_place import read_secret, url_with_password
 from catalog_registry.states import ApplicationState, ResourceState
+from catalog_registry.term_states import DestructionState, ExportState
 from schemas.catalogue import CatalogueEntry
 from schemas.contract import DataContract
 from schemas.odcs import read_contract
@@ -179,6 +181,7 @@ class GrantRecord:
     revoked_by: str | None
     revoked_why: str | None
     version: int
+    quota: Quota | None = None
 
     def in_force(self, now: datetime) -> bool:
         """Say whether the grant is good at an instant."""
@@ -214,6 +217,58 @@ class ApplicationRecord:
     checked_by: str | None
     answered_by: str | None
     grant: str | None
+    made_at: datetime
+    changed_at: datetime
+    quota: Quota | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DestructionRecord:
+    """That what was received under a grant is to be destroyed 销毁, and how far that is.
+
+    ``ended`` is ``expired``, ``revoked`` or ``withdrawn``; ``since`` the instant at which it came into its state. ``sha256`` is
+    that of ``document``, or of the certificate's text where there is none.
+    """
+
+    id: str
+    grant: str
+    resource: ResourceName
+    department: str
+    ended: str
+    ended_at: datetime
+    state: DestructionState
+    since: datetime
+    version: int
+    certificate: str | None
+    sha256: str | None
+    document: str | None
+    filed_by: str | None
+    filed_at: datetime | None
+    confirmed_by: str | None
+    made_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BulkExportRecord:
+    """An answer with personal fields that was asked for beforehand, for ``principal``; good once, and before ``until``."""
+
+    id: str
+    grant: str
+    resource: ResourceName
+    department: str
+    provider: str
+    principal: str
+    asked_by: str
+    purpose: str
+    fields: tuple[str, ...]
+    row_filter: str | None
+    reason: str
+    state: ExportState
+    version: int
+    answered_by: str | None
+    until: datetime | None
+    used_at: datetime | None
     made_at: datetime
     changed_at: datetime
 

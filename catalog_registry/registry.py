@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import select, update
 
+from catalog_registry.bulk_exports import BulkExports
 from catalog_registry.catalogue import Catalogue
 from catalog_registry.comparison import Comparisons
 from catalog_registry.corrections import Corrections
 from catalog_registry.credentials import Credentials
 from catalog_registry.demand_analysis import Analysis
+from catalog_registry.destructions import Destructions
 from catalog_registry.harvest.harvests import Harvests
 from catalog_registry.lifecycle import Lifecycle
 from catalog_registry.materials import Materials
@@ -43,6 +45,8 @@ class Registry(
     Analysis,
     Harvests,
     Mine,
+    BulkExports,
+    Destructions,
 ):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 

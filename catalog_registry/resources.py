@@ -11,6 +11,7 @@ from catalog_registry import snapshot
 from catalog_registry.acting import Sight
 from catalog_registry.affected import Affected, affected
 from catalog_registry.asked import OF_DRAFTS, OF_SHARED_CONTRACTS, Asked, permit
+from catalog_registry.handing_on import follow_resource
 from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord, kept_contract
 from catalog_registry.revision_states import TOLD_STATES
 from catalog_registry.rules import check_change, check_keyed, check_newer, content_hash, refused
@@ -201,6 +202,8 @@ class Resources(Sources):
     ) -> None:
         now = self._clock.now()
         first = row.version is None
+        if not first and row.department != contract.department:
+            follow_resource(change, row.name, row.department, contract.department, by=by, at=now)
         row.title, row.department, row.source = contract.title, contract.department, contract.source
         row.version, row.changed_at = contract.version, now
         change.session.flush()

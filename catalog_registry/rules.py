@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Any, Final
 
+from catalog_registry.quota import quota_of
 from catalog_registry.records import DepartmentRecord
 from catalog_registry.store.tables import ADMINISTRATORS, ROLES
 from schemas.catalogue import CatalogueEntry
@@ -151,11 +152,10 @@ def check_terms(
     items: Sequence[str],
     from_at: datetime,
     to_at: datetime,
-    quota: Mapping[str, Any] | None,
+    quota: Mapping[str, Any] | None = None,
 ) -> None:
-    """Raise ``RejectedError`` where the terms of a grant say too little, or something that the hub does not enforce yet."""
-    if quota is not None:
-        raise refused("a quota is refused until the hub counts it", "grant.quota", remedy="make the grant without a quota")
+    """Raise ``RejectedError`` where the terms of a grant say too little, or its quota is not of the form."""
+    quota_of(quota)
     check_said(legal_basis, "the legal basis of a grant")
     check_uses(purposes, items, "a grant", "grant")
     if from_at.tzinfo is None or to_at.tzinfo is None:

@@ -70,6 +70,12 @@ class Settings(BaseSettings):
         7, ge=1, description="days that the PostgreSQL bus keeps messages; on Kafka the topic's retention says so"
     )
     token_ttl_s: int = Field(300, ge=10, le=300, description="seconds that an access token lives")
+    bulk_personal_rows: int = Field(
+        100,
+        ge=0,
+        description="rows with personal fields that queries for a case may give in a day under a grant; more need a bulk "
+        "export that a second person approved",
+    )
     clock_rules: Path | None = Field(
         None, description="a TOML file of the days that this deployment gives a step, see clocks; default: the shipped rules"
     )

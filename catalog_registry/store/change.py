@@ -24,6 +24,8 @@ CHANNEL: Final = "onedoor_registry"
 """PostgreSQL channel that tells of a change; the payload is the new version."""
 
 _CONNECT_S: Final = 10
+LOCK_S: Final = 10
+"""Seconds that a change waits for another one, and for any row."""
 
 _BROKEN: Final[Mapping[str, str]] = {
     "ck_principal_one_administrator": "one principal cannot be two of the three administrators (system, security, audit)",
@@ -33,7 +35,10 @@ _BROKEN: Final[Mapping[str, str]] = {
     "uq_department_credit_code": "another department has that credit code",
     "uq_resource_code": "another resource has that code",
     "fk_catalogue_entry_code": "the code of a resource that is in the catalogue never changes",
-    "ck_grant__quota_not_yet_counted": "a quota is refused until the hub counts it",
+    "ck_grant__quota_form": "a quota is of per_day, per_minute with burst, and rows_per_day",
+    "ck_grant__of_application": "a grant is that of an application which was granted",
+    "ck_destruction_two_persons": "whoever filed a certificate does not confirm it",
+    "ck_bulk_export_second_person": "whoever asked for a bulk export does not approve it",
     "ck_grant__interval": "the grant must end after it begins",
     "ck_application_applicant_does_not_check": "whoever applied does not check the application",
     "ck_application_applicant_does_not_answer": "whoever applied does not answer the application",
@@ -103,6 +108,7 @@ class Database:
         A change that adds no event is taken for none: the version stays.
         """
         with _told(), Session(self._engine) as session, session.begin():
+            session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_S}s'"))
             version = session.scalars(select(Version).with_for_update()).one()
             change = Change(session)
             yield change
@@ -185,6 +191,12 @@ def _translated(error: DBAPIError) -> OneDoorError:
         )
     if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return RejectedError("the database holds no hub of this release", code="store.not_migrated", remedy="run onedoor up")
+    if isinstance(cause, psycopg.errors.LockNotAvailable):
+        return TransientError(
+            f"another change of the registry has not ended for {LOCK_S} s; nothing was changed",
+            code="registry.busy",
+            remedy="try again",
+        )
     if isinstance(cause, psycopg.OperationalError):
         return TransientError("the hub's database cannot be reached", code="store.unreachable", remedy="see onedoor status")
     return DefectError(f"the registry's database refused a statement: {type(cause).__name__}", code="registry.statement")

@@ -38,6 +38,10 @@ _STEPS: Final = (
     "GRANT UPDATE (state, version, reviewed_by, changed_at, noticed_at, ends_at, provisional) ON registry.revision TO {role}",
     "GRANT UPDATE (acknowledged_at, acknowledged_by) ON registry.notice TO {role}",
     "GRANT UPDATE (outcome, ended_at, ended_by) ON registry.withdrawal TO {role}",
+    "GRANT INSERT ON registry.bulk_export, registry.bulk_export_history, registry.destruction_history TO {role}",
+    "GRANT UPDATE (state, version, answered_by, until, used_at, changed_at) ON registry.bulk_export TO {role}",
+    "GRANT UPDATE (state, since, told, version, changed_at) ON registry.destruction TO {role}",
+    "GRANT UPDATE (certificate, sha256, document, filed_by, filed_at, confirmed_by) ON registry.destruction TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
     "GRANT INSERT ON registry.correction, registry.correction_history TO {role}",
     "GRANT UPDATE (state, version, assigned, answered_by, decided_by) ON registry.correction TO {role}",
@@ -146,6 +150,9 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
         "GRANT SELECT ON trust.data_key, trust.checkpoint TO {role}",
         "GRANT SELECT ON trust.usage_day, trust.usage_at TO {role}",
         "GRANT SELECT, INSERT ON trust.ledger TO {role}",
+        "GRANT SELECT ON exchange.quota_count TO {role}",
+        "GRANT EXECUTE ON FUNCTION exchange.lend_quota, exchange.return_quota, exchange.count_case TO {role}",
+        "GRANT SELECT, INSERT (grant_id, first_at) ON exchange.grant_bulk TO {role}",
     )
 
 

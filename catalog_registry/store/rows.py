@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, TypeVar
 
-from sqlalchemy import inspect, or_, select
+from sqlalchemy import Select, inspect, or_, select
 from sqlalchemy.orm import Session
 
+from catalog_registry.quota import kept_quota
 from catalog_registry.records import (
     ApplicationRecord,
     DepartmentRecord,
@@ -42,6 +45,18 @@ from schemas.resource import ResourceName
 from schemas.rowfilter import kept_filter
 
 Row = TypeVar("Row", bound=Base)
+_HINTS: Final = ContextVar("hints", default=True)
+
+
+@contextmanager
+def unhinted() -> Iterator[None]:
+    """Look for no near names within: who asks over the network is not told them, and looking for them reads a whole table."""
+    before = _HINTS.set(False)
+    try:
+        yield
+    finally:
+        _HINTS.reset(before)
+
 
 _LISTED: Final = ("source", "resource", "grant", "principal", "application", "correction", "demand")
 """What a command lists: the hint of a refusal."""
@@ -57,7 +72,7 @@ def known(session: Session, table: type[Row], key: str, what: str) -> Row:
     if row is None:
         column = inspect(table).primary_key[0]
         raise RejectedError(
-            f"there is no {what} {key[:64]!r}{near(key, session.scalars(select(column)))}",
+            f"there is no {what} {key[:64]!r}{_near(session, key, select(column))}",
             code=f"{what}.unknown",
             remedy=f"see onedoor {what} list" if what in _LISTED else None,
             fault=Fault.CLIENT,
@@ -71,7 +86,7 @@ def known_principal(session: Session, text: str) -> Principal:
     rows = session.scalars(query).all()
     if len(rows) != 1:
         raise RejectedError(
-            f"there is no principal {text[:64]!r}{near(text, session.scalars(select(Principal.name)))}",
+            f"there is no principal {text[:64]!r}{_near(session, text, select(Principal.name))}",
             code="principal.unknown",
             remedy="see onedoor principal list",
             fault=Fault.CLIENT,
@@ -93,9 +108,14 @@ def no_cycle(session: Session, code: str, parent: str | None) -> None:
         above = known(session, Department, above, "department").parent
 
 
+def _near(session: Session, text: str, query: Select[tuple[str]]) -> str:
+    """Return near names, as ``near``; what there is is read only where they are wanted."""
+    return near(text, session.scalars(query)) if _HINTS.get() else ""
+
+
 def near(text: str, names: Iterable[str]) -> str:
     """Return ``; near it: a, b`` where there are near names, else nothing."""
-    close = get_close_matches(text, list(names), n=3)
+    close = get_close_matches(text, list(names), n=3) if _HINTS.get() else ()
     return f"; near it: {', '.join(close)}" if close else ""
 
 
@@ -171,6 +191,7 @@ def grant_record(row: Grant) -> GrantRecord:
         revoked_by=row.revoked_by,
         revoked_why=row.revoked_why,
         version=row.version,
+        quota=kept_quota(row.quota),
     )
 
 
@@ -205,6 +226,7 @@ def application_record(row: Application) -> ApplicationRecord:
         grant=row.grant_id,
         made_at=row.made_at,
         changed_at=row.changed_at,
+        quota=kept_quota(row.quota),
     )
 
 

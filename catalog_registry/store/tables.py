@@ -56,6 +56,13 @@ APPLICATION_REASONED: Final = (ApplicationEvent.RETURN, ApplicationEvent.REFUSE,
 
 WITHDRAWING: Final = ("plan_withdrawal", "call_off_withdrawal")
 """What is written of a resource that is to be withdrawn on a date; its state stays."""
+QUOTA_FORM: Final = (
+    "quota IS NULL OR (jsonb_typeof(quota) = 'object' AND quota <> '{}'::jsonb"
+    " AND quota - ARRAY['per_day', 'per_minute', 'burst', 'rows_per_day'] = '{}'::jsonb"
+    " AND NOT quota @? '$.* ? (@.type() != \"number\" || @ < 1 || @ > 1000000000 || @.floor() != @)'"
+    " AND (quota ? 'per_minute' OR NOT quota ? 'burst'))"
+)
+"""The form of a quota: as ``catalog_registry.quota`` reads it."""
 
 
 def _texts(values: Iterable[str]) -> str:
@@ -250,7 +257,7 @@ class Grant(Base):
         CheckConstraint("cardinality(purposes) + cardinality(items) > 0", name="has_purpose_or_item"),
         CheckConstraint("legal_basis ~ '\\S'", name="has_legal_basis"),
         CheckConstraint("to_at > from_at", name="interval"),
-        CheckConstraint("quota IS NULL", name="quota_not_yet_counted"),
+        CheckConstraint(QUOTA_FORM, name="quota_form"),
         CheckConstraint("(revoked_at IS NULL) = (revoked_by IS NULL)", name="revoked_by_somebody"),
     )
 
@@ -290,7 +297,7 @@ class Application(Base):
         CheckConstraint("cardinality(purposes) + cardinality(items) > 0", name="has_purpose_or_item"),
         CheckConstraint("legal_basis ~ '\\S'", name="has_legal_basis"),
         CheckConstraint("to_at > from_at", name="interval"),
-        CheckConstraint("quota IS NULL", name="quota_not_yet_counted"),
+        CheckConstraint(QUOTA_FORM, name="quota_form"),
         CheckConstraint("(state = 'granted') = (grant_id IS NOT NULL)", name="granted_has_grant"),
         CheckConstraint("state NOT IN ('provider_review', 'granted', 'refused') OR checked_by IS NOT NULL", name="is_checked"),
         CheckConstraint("(state IN ('granted', 'refused')) = (answered_by IS NOT NULL)", name="is_answered"),
@@ -336,7 +343,6 @@ class ApplicationHistory(History):
     )
 
     application: Mapped[str] = mapped_column(ForeignKey("registry.application.id"), primary_key=True)
-    by: Mapped[str] = mapped_column(ForeignKey("registry.principal.id"))
 
 
 class CatalogueEntry(Base):

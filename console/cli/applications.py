@@ -11,6 +11,7 @@ from console.cli import output
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
+from console.cli.quota import Burst, PerDay, PerMinute, RowsPerDay, limits
 from console.cli.registry import _instant
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ def application_apply(
     system: Annotated[str | None, typer.Option(help="Only for this system; default: the whole department.")] = None,
     scope: Annotated[str | None, typer.Option(help="Who would use it, and where.")] = None,
     way: Annotated[str, typer.Option(help="api, database, file or kafka.")] = "api",
+    per_day: PerDay = None,
+    per_minute: PerMinute = None,
+    burst: Burst = None,
+    rows_per_day: RowsPerDay = None,
     as_json: Json = False,
 ) -> None:
     """Ask for fields of a published resource, in the name of the principal's department.
@@ -97,6 +102,7 @@ def application_apply(
             system=system,
             scope=scope,
             way=way,
+            quota=limits(per_day, per_minute, burst, rows_per_day),
         )
         output.show(made, as_json=as_json, text=f"application {made.id} made; the centre checks it, then {made.assigned}")
 
@@ -233,11 +239,15 @@ def application_approve(
     row_filter: Annotated[str | None, typer.Option("--filter", help="A further condition on the rows.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="When it begins, not before what was asked for.")] = None,
     until: Annotated[str | None, typer.Option(help="When it ends, not after what was asked for.")] = None,
+    per_day: PerDay = None,
+    per_minute: PerMinute = None,
+    burst: Burst = None,
+    rows_per_day: RowsPerDay = None,
     why: Remark = "",
     version: Seen = None,
     as_json: Json = False,
 ) -> None:
-    """Grant, for the provider, what was asked for or less: fewer fields, fewer rows, a shorter time.
+    """Grant, for the provider, what was asked for or less: fewer fields, fewer rows, a shorter time, less often.
 
     Example: onedoor application approve a01m6cwacm06h4yrfjgdy41 --as zhang.wei --field name --until 2027-05-01
     """
@@ -250,6 +260,7 @@ def application_approve(
             row_filter=row_filter,
             from_at=None if start is None else _instant(start, "--from"),
             to_at=None if until is None else _instant(until, "--until"),
+            quota=limits(per_day, per_minute, burst, rows_per_day),
             why=why,
         )
         made = hub.registry.grant(done.grant or "")
@@ -408,11 +419,10 @@ def _seen(hub: Hub, application: str, version: int | None) -> int:
 
 def _clocked(hub: Hub, found: Sequence[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
     """Return applications with the clocks of the steps that they wait for."""
-    from catalog_registry.application_clock import clock_of
+    from catalog_registry.application_clock import clocks_of
 
-    since, free = hub.registry.since([a.id for a in found]), hub.registry.unconditional(a.resource for a in found)
-    terms: dict[str, Any] = {"rules": hub.clock_rules, "of": hub.workdays, "now": hub.clock.now()}
-    return [(a, clock_of(a, since[a.id], unconditional=a.resource in free, **terms)) for a in found]
+    since, free = hub.registry.since([a.id for a in found]), hub.registry.unconditional({a.resource for a in found})
+    return clocks_of(found, since, free, rules=hub.clock_rules, of=hub.workdays, now=hub.clock.now())
 
 
 def _told(application: ApplicationRecord, clock: ApplicationClock | None) -> dict[str, Any]:
@@ -460,6 +470,7 @@ def _application_text(found: ApplicationRecord, clock: ApplicationClock | None, 
         "rows": found.row_filter or "all",
         "for": ", ".join((*found.purposes, *found.items)),
         "way": found.way,
+        "quota": str(found.quota or "-"),
         "from, to": f"{_local(found.from_at)}, {_local(found.to_at)}",
         "basis": found.legal_basis,
         "assigned": found.assigned,

@@ -22,6 +22,8 @@ MODULES = (
     "demands",
     "usage",
     "notices",
+    "destructions",
+    "bulk_exports",
     "catalogue",
     "credentials",
     "harvest",

@@ -17,6 +17,7 @@ from console.cli.hub import contract_text as _read
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
+from console.cli.quota import Burst, PerDay, PerMinute, RowsPerDay, limits
 from schemas.clock import CHINA
 from schemas.errors import Fault, RejectedError
 from schemas.secret import Secret
@@ -263,6 +264,10 @@ def grant_add(
     purpose: Annotated[list[str] | None, typer.Option(help="What for, such as accept_case.")] = None,
     item: Annotated[list[str] | None, typer.Option(help="Code of a service item it may be used for.")] = None,
     row_filter: Annotated[str | None, typer.Option("--filter", help="Rows it may have: state = '01' and year >= 2020.")] = None,
+    per_day: PerDay = None,
+    per_minute: PerMinute = None,
+    burst: Burst = None,
+    rows_per_day: RowsPerDay = None,
     as_json: Json = False,
 ) -> None:
     """Give a receiver the right to fields of a resource. Needs a purpose or an item, and a legal basis.
@@ -282,6 +287,7 @@ def grant_add(
             purposes=purpose or (),
             items=item or (),
             row_filter=row_filter,
+            quota=limits(per_day, per_minute, burst, rows_per_day),
         )
         output.show(
             _grant_fields(made),
@@ -594,7 +600,8 @@ def _resource_fields(made: RegisteredResource) -> dict[str, Any]:
 
 def _grant_fields(made: GrantRecord) -> dict[str, Any]:
     shown = {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
-    return shown | {"row_filter": None if made.row_filter is None else made.row_filter.text}
+    quota = None if made.quota is None else made.quota.document()
+    return shown | {"row_filter": None if made.row_filter is None else made.row_filter.text, "quota": quota}
 
 
 def _principal_fields(made: PrincipalRecord) -> dict[str, Any]:

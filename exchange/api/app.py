@@ -244,14 +244,14 @@ def _metrics_route(app: FastAPI, services: Services) -> None:
 # Errors -----------------------------------------------------------------------------------------------------------------
 
 
-def _answer(status: int, document: dict[str, Any]) -> Response:
-    headers = {k.decode(): v.decode() for k, v in headers_of(status)}
+def _answer(status: int, document: dict[str, Any], error: OneDoorError | None = None) -> Response:
+    headers = {k.decode(): v.decode() for k, v in headers_of(status, error)}
     return Response(encoded(document), status, headers=headers, media_type=MEDIA_TYPE)
 
 
 async def _told(_: Request, error: Exception) -> Response:
     assert isinstance(error, OneDoorError)
-    return _answer(status_of(error), problem_of(error))
+    return _answer(status_of(error), problem_of(error), error)
 
 
 async def _http(_: Request, error: Exception) -> Response:
@@ -291,6 +291,7 @@ _WHEN: Final = {
     406: "Records are not given in any of the formats that were asked for.",
     413: "The body is too large.",
     415: "The body is of another media type.",
+    429: "The quota of the grant is used up; Retry-After says how many seconds are left until it begins anew.",
     503: "The registry, the store or the ledger is away; nothing was answered.",
 }
 _TOKEN: Final = {
@@ -356,7 +357,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
                     "description": "The licences, an empty list where there are none.",
                     "content": {"application/json": {"schema": answer}},
                 },
-                **{str(k): v for k, v in _problems(400, 401, 403, 413, 415, 503).items()},
+                **{str(k): v for k, v in _problems(400, 401, 403, 413, 415, 429, 503).items()},
             },
         }
     }

@@ -23,6 +23,8 @@ from exchange.api import (
     party_routes,
     registry_forms,
     registry_routes,
+    terms_forms,
+    terms_routes,
     usage_routes,
 )
 from exchange.api.registry_frame import Problems
@@ -39,6 +41,7 @@ ROUTES: Final[tuple[Callable[[FastAPI, Services, Problems], None], ...]] = (
     contract_routes.grant_routes,
     harvest_routes.harvest_routes,
     notice_routes.notice_routes,
+    terms_routes.terms_routes,
 )
 FORMS: Final[tuple[type[msgspec.Struct] | Any, ...]] = (
     *registry_forms.FORMS,
@@ -48,4 +51,5 @@ FORMS: Final[tuple[type[msgspec.Struct] | Any, ...]] = (
     *contract_forms.FORMS,
     *harvest_routes.FORMS,
     *notice_forms.FORMS,
+    *terms_forms.FORMS,
 )

@@ -61,7 +61,7 @@ class LookupRoute:
             if error.kind == "defect":
                 self._services.log.critical("a look-up met a defect", code=error.code, where=error.where)
             LOOKUPS.labels(outcome=error.code).inc()
-            return status_of(error), headers_of(status_of(error)), encoded(problem_of(error))
+            return status_of(error), headers_of(status_of(error), error), encoded(problem_of(error))
         except Exception as error:  # noqa: BLE001 - the process boundary
             return self._defect(error)
         _ANSWERED.inc()

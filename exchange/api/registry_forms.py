@@ -16,6 +16,7 @@ from catalog_registry.store.tables import WAYS
 _Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"^[^\x00]*$")]
 _Short = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")]
 _Names = Annotated[list[_Short], msgspec.Meta(max_length=500)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 _FIRST_YEAR: Final = 1900
 _LAST_YEAR: Final = 9998
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -30,6 +31,17 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             given = getattr(self, name)
             if isinstance(given, datetime) and not _FIRST_YEAR <= given.year <= _LAST_YEAR:
                 raise ValueError(f"an instant is of the years {_FIRST_YEAR} to {_LAST_YEAR} - at `$.{name}`")
+
+
+class QuotaForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How often; a limit that is null is none."""
+
+    per_day: Annotated[_Count | None, msgspec.Meta(description="calls in a day of China")] = None
+    per_minute: Annotated[_Count | None, msgspec.Meta(description="calls in a minute of the clock")] = None
+    burst: Annotated[_Count | None, msgspec.Meta(description="as many more in one minute as the minutes before left over")] = (
+        None
+    )
+    rows_per_day: Annotated[_Count | None, msgspec.Meta(description="rows that leave in a day of China")] = None
 
 
 class StepBody(_Body, frozen=True):
@@ -52,6 +64,9 @@ class ApproveBody(_Body, frozen=True):
     row_filter: Annotated[_Text | None, msgspec.Meta(description="a further condition on the rows; null: none")] = None
     from_at: Annotated[_Instant | None, msgspec.Meta(description="not before the instant asked for; null: that one")] = None
     to_at: Annotated[_Instant | None, msgspec.Meta(description="not after the instant asked for; null: that one")] = None
+    quota: Annotated[
+        QuotaForm | None, msgspec.Meta(description="limits beside those asked for, none above them; null: none")
+    ] = None
     why: Annotated[_Text, msgspec.Meta(description="a remark, which is kept")] = ""
 
 
@@ -70,6 +85,7 @@ class ApplyBody(_Body, frozen=True):
     system: Annotated[_Short | None, msgspec.Meta(description="code of the receiving system; null: the department")] = None
     scope: Annotated[_Text | None, msgspec.Meta(description="who would use it, and where")] = None
     way: Annotated[_Short, msgspec.Meta(description=f"one of {', '.join(WAYS)}")] = "api"
+    quota: Annotated[QuotaForm | None, msgspec.Meta(description="how often; null: not limited")] = None
 
 
 class FieldAnswer(msgspec.Struct, frozen=True):
@@ -176,6 +192,7 @@ class ApplicationAnswer(msgspec.Struct, frozen=True):
     made_at: datetime
     changed_at: datetime
     clock: Annotated[ClockAnswer | None, msgspec.Meta(description="null at the end, where nobody is waited for")]
+    quota: Annotated[QuotaForm | None, msgspec.Meta(description="asked for; what was given is the grant's")] = None
 
 
 class ApplicationPage(msgspec.Struct, frozen=True):
@@ -214,13 +231,19 @@ def _line(found: RegisteredResource) -> dict[str, Any]:
 
 def application_answer(found: ApplicationRecord, clock: ApplicationClock | None) -> ApplicationAnswer:
     """Return an application with its clock."""
-    asked = {name: getattr(found, name) for name in ApplicationAnswer.__struct_fields__ if name != "clock"}
-    return ApplicationAnswer(**asked, clock=clock_answer(clock))
+    asked = {name: getattr(found, name) for name in ApplicationAnswer.__struct_fields__ if name not in ("clock", "quota")}
+    quota = None if found.quota is None else QuotaForm(**found.quota.document())
+    return ApplicationAnswer(**asked, clock=clock_answer(clock), quota=quota)
 
 
 def clock_answer(clock: ApplicationClock | None) -> ClockAnswer | None:
     """Return a clock, None where nobody is waited for."""
     return None if clock is None else ClockAnswer(**{name: getattr(clock, name) for name in ClockAnswer.__struct_fields__})
+
+
+def quota_given(form: QuotaForm | None) -> dict[str, int] | None:
+    """Return a quota as the registry takes it."""
+    return None if form is None else msgspec.to_builtins(form)
 
 
 def history_answer(steps: Sequence[StepRecord]) -> HistoryAnswer:

@@ -16,14 +16,17 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from msgspec.structs import replace
 
 from catalog_registry.acting import Duty
 from catalog_registry.records import PrincipalRecord
+from catalog_registry.store.rows import unhinted
 from exchange.api.asking import asker
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
 from exchange.api.services import Services
 from exchange.trust.record import LedgerRecord
 from schemas.errors import DeniedError, Fault, OneDoorError, RejectedError
+from schemas.ids import new_id
 
 MOST: Final = 200
 """Things on a page at most."""
@@ -33,15 +36,13 @@ CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ID: Final = re.compile(r"[0-9a-z]{1,40}")
 _TAG: Final = re.compile(r'"([0-9]{1,9})"')
 _LIMIT: Final = re.compile(r"[0-9]{1,3}")
+_LIVES: Final = ("resource", "application", "correction", "demand", "revision", "destruction", "export")
 _STATUS: Final[Mapping[str, int]] = MappingProxyType(
     {
         "request.if_match": 428,
         "registry.conflict": 412,
-        **{
-            f"{what}.unknown": 404
-            for what in ("resource", "application", "correction", "demand", "notice", "revision", "withdrawal", "registry")
-        },
-        **{f"{what}.state": 409 for what in ("resource", "application", "correction", "demand", "revision")},
+        **{f"{what}.unknown": 404 for what in (*_LIVES, "notice", "withdrawal", "registry")},
+        **{f"{what}.state": 409 for what in _LIVES},
         "revision.not_shared": 409,
         "revision.outdated": 409,
         "contract.on_its_way": 409,
@@ -59,6 +60,9 @@ _WORDS: Final = {
     422: "A rule of the registry refuses what was given.",
     428: "The header If-Match is missing: send the ETag of what was decided on.",
 }
+
+INTENT: Final = "registry.intent"
+"""Kind of the record that a step is about to be taken."""
 
 Given = TypeVar("Given")
 Problems = Callable[..., dict[int | str, dict[str, Any]]]
@@ -106,7 +110,7 @@ def unseen(what: str) -> RejectedError:
 async def read_known(
     services: Services, read: Callable[[str], Given], key: str, form: re.Pattern[str], unknown: str
 ) -> Given | None:
-    """Return what there is of a key; the registry's own refusal names what is near, which not everybody may see."""
+    """Return what there is of a key, None where there is nothing."""
     if not form.fullmatch(key):
         return None
     try:
@@ -118,8 +122,13 @@ async def read_known(
 
 
 async def in_thread(threads: ThreadPoolExecutor, do: Callable[[], Given]) -> Given:
-    """Return what a call gives that waits for the database, made in a thread."""
-    return await asyncio.get_running_loop().run_in_executor(threads, do)
+    """Return what a call gives that waits for the database, made in a thread; no near names are looked for."""
+
+    def done() -> Given:
+        with unhinted():
+            return do()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, done)
 
 
 def version_of(request: Request, what: str) -> int:
@@ -177,17 +186,25 @@ async def recorded(
 ) -> Given:
     """Do it in a thread, and return what came of it once that is on record. What is denied is on record too.
 
-    Where the ledger goes away between the two, the change is made and its answer is not given: the history has it.
+    That it is about to be done is on record before (``INTENT``); what came of it has the same ``request``. Where the ledger
+    goes away between the two, the change is made and its answer is not given: an intent without its outcome says so, and the
+    history has what came of it.
     """
-    who_did: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system, "resource": resource}
-    await services.ledger.check()
+    who_did: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system}
+    who_did["resource"] = resource or None
+    request = new_id("s", services.clock.now())
+    intent = LedgerRecord(kind=INTENT, outcome="allowed", request=request, **who_did)
+    await services.ledger.append(replace(intent, manifest={"kind": kind, "event": str(event)}))
     try:
         done = await in_thread(services.steps, act)
     except DeniedError as error:
         record = LedgerRecord(kind=kind, outcome="refused", reason=f"{event}:{error.code}", **who_did)
         await services.lookup.refusals.record(record)
         raise
-    await services.ledger.append(LedgerRecord(kind=kind, outcome="done", **who_did, **told(done)))
+    except RejectedError as error:
+        await services.ledger.append(replace(intent, outcome="refused", reason=error.code))
+        raise
+    await services.ledger.append(LedgerRecord(kind=kind, outcome="done", request=request, **{**who_did, **told(done)}))
     return done
 
 

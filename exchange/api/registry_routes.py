@@ -20,7 +20,7 @@ from catalog_registry.acting import (
     Sight,
     sight,
 )
-from catalog_registry.application_clock import ApplicationClock, clock_of
+from catalog_registry.application_clock import ApplicationClock, clocks_of
 from catalog_registry.records import ApplicationRecord, PrincipalRecord, RegisteredResource
 from catalog_registry.registry import Registry
 from catalog_registry.states import ApplicationEvent, ResourceEvent, ResourceState
@@ -37,6 +37,7 @@ from exchange.api.registry_forms import (
     StepBody,
     application_answer,
     history_answer,
+    quota_given,
     resource_answer,
     resource_line,
 )
@@ -174,7 +175,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
         found = await seen_resource(services, sight(who), body.resource)
 
         def ask() -> ApplicationRecord:
-            asked = {name: getattr(body, name) for name in body.__struct_fields__}
+            asked = {name: getattr(body, name) for name in body.__struct_fields__} | {"quota": quota_given(body.quota)}
             return services.registry.apply(**(asked | {"by": who.id, "from_at": body.from_at or services.clock.now()}))
 
         try:
@@ -242,6 +243,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
                 row_filter=b.row_filter,
                 from_at=b.from_at,
                 to_at=b.to_at,
+                quota=quota_given(b.quota),
                 why=b.why,
             )
         ),
@@ -296,9 +298,8 @@ async def _application(services: Services, seen: Sight, application: str) -> App
 
 def _clocked(services: Services, rows: list[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
     hub, now = services.hub, services.clock.now()
-    since, free = hub.registry.since([row.id for row in rows]), hub.registry.unconditional(row.resource for row in rows)
-    terms: dict[str, Any] = {"rules": hub.clock_rules, "of": hub.workdays, "now": now}
-    return [(row, clock_of(row, since[row.id], unconditional=row.resource in free, **terms)) for row in rows]
+    since, free = hub.registry.since([row.id for row in rows]), hub.registry.unconditional({row.resource for row in rows})
+    return clocks_of(rows, since, free, rules=hub.clock_rules, of=hub.workdays, now=now)
 
 
 async def _clocked_answer(services: Services, found: ApplicationRecord, *, status: int = 200) -> Response:

@@ -16,9 +16,11 @@ from exchange.licences.grouped import GroupedReader, probe
 from exchange.licences.lookup import Lookup
 from exchange.licences.view import RegistryView
 from exchange.query.answer import Query
+from exchange.query.bulk import Bulk
 from exchange.query.rows import RecordReader
 from exchange.settings import Settings
 from exchange.trust.ledger import AsyncLedger
+from exchange.trust.quota import QuotaBook
 from exchange.trust.tokens import TokenVerifier
 from schemas.clock import Clock
 from schemas.errors import OneDoorError, TransientError
@@ -58,21 +60,27 @@ class Services:
         self.view = RegistryView(url, self.hub.registry, self.log)
         self.reader = GroupedReader(url)
         self.ledger = await AsyncLedger.open(url, keys, self.clock, incarnation)
-        self.lookup = Lookup(self.view, self.reader, self.ledger, keys, self.clock)
+        self.quotas = QuotaBook(url)
+        self.lookup = Lookup(self.view, self.reader, self.ledger, keys, self.clock, self.quotas)
         self._rows = RecordReader(url)
         refusals = self.lookup.refusals
-        self.records = Query(self.view, self._rows, self.reader, self.ledger, refusals, keys, self.clock)
-        self.verifier = TokenVerifier.of(keys, self.view.current)
-        self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
         self.reads = ThreadPoolExecutor(REGISTRY_READS_AT_ONCE, "registry-read")
         self.steps = ThreadPoolExecutor(1, "registry-step")
+        free = self.settings.bulk_personal_rows
+        bulk = Bulk(url, self.hub.registry, self.registry, self.reads, self.steps, self.clock, free)
+        self.records = Query(self.view, self._rows, self.reader, self.ledger, refusals, keys, self.clock, self.quotas, bulk)
+        self.verifier = TokenVerifier.of(keys, self.view.current)
+        self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
         self.view.start()
         self._sums = asyncio.create_task(self._sum_up(), name="refusals")
+        self._tidying = asyncio.create_task(self._tidy(), name="quotas")
 
     async def close(self) -> None:
         """Write what waits, and let go of everything."""
-        self._sums.cancel()
-        await asyncio.gather(self._sums, return_exceptions=True)
+        for task in (self._sums, self._tidying):
+            task.cancel()
+        await asyncio.gather(self._sums, self._tidying, return_exceptions=True)
+        await self.quotas.close()
         try:
             await self.lookup.refusals.flush()
         except TransientError as error:
@@ -123,6 +131,11 @@ class Services:
             raise TransientError(
                 "no worker is alive", code="worker.none", remedy="start one with `onedoor up` or `onedoor worker`"
             )
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            await self.quotas.tidy()
 
     async def _sum_up(self) -> None:
         while True:

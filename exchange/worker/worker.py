@@ -19,6 +19,7 @@ from exchange.store.close import close_run, is_complete
 from exchange.store.database import Connection, translated
 from exchange.store.land import CONSUMER, Lander
 from exchange.store.positions import positions
+from exchange.worker.destructions import ask_destructions, remind
 from exchange.worker.duties import hold
 from exchange.worker.outbox import publish_outbox
 from exchange.worker.report import Reporter
@@ -232,6 +233,8 @@ class Worker:
                 ("clocks", 60.0, lambda: hub.registry.remind(hub.clock_rules, hub.workdays)),
                 ("dags", 30.0, hub.registry.refresh_dags),
                 ("bus", 600.0, hub.maintain_bus),
+                ("destructions", 2.0, lambda: ask_destructions(hub, connection)),
+                ("reminders", 60.0, lambda: remind(hub)),
             ]
             while not self.stopping.wait(0.2):
                 for name, every_s, duty in duties:

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import NullPool, create_engine
 
-from catalog_registry.registry import Registry  # noqa: F401 - the tables of all its parts
+import catalog_registry.registry  # noqa: F401 - the tables of all its parts
 from catalog_registry.store import migrate
 from catalog_registry.store.tables import ADMINISTRATORS, SCHEMA, Base
 from console.local.ports import choose
@@ -31,7 +31,8 @@ _SHAPE = """
     AND c.relname <> 'alembic_version'
     UNION ALL
     SELECT 'constraint', conrelid::regclass::text, conname || ' ' || pg_get_constraintdef(oid)
-    FROM pg_constraint WHERE connamespace = 'registry'::regnamespace AND conrelid::regclass::text NOT LIKE '%alembic%'
+    FROM pg_constraint
+    WHERE connamespace = 'registry'::regnamespace AND contype <> 't' AND conrelid::regclass::text NOT LIKE '%alembic%'
     UNION ALL
     SELECT 'index', tablename, indexdef FROM pg_indexes WHERE schemaname = 'registry' AND tablename <> 'alembic_version'
     ORDER BY 1, 2, 3

@@ -54,9 +54,9 @@ def test_every_answer_but_success_is_a_problem_document(document: dict[str, Any]
             for status, response in operation["responses"].items():
                 if not status.startswith("2"):
                     assert set(response["content"]) == {"application/problem+json"}
-    assert set(document["paths"][PATH]["post"]["responses"]) == {"200", "400", "401", "403", "413", "415", "503"}
+    assert set(document["paths"][PATH]["post"]["responses"]) == {"200", "400", "401", "403", "413", "415", "429", "503"}
     records = document["paths"][RECORDS]["post"]["responses"]
-    assert set(records) == {"200", "400", "401", "403", "406", "413", "415", "503"}
+    assert set(records) == {"200", "400", "401", "403", "406", "413", "415", "429", "503"}
     assert set(records["200"]["content"]) == {form.media_type for form in FORMATS}
 
 

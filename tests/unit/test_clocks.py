@@ -254,6 +254,8 @@ def test_the_shipped_rules_say_their_days_their_source_and_that_nothing_happens_
         "demand.appoint": (2, False),
         "demand.answer": (10, False),
         "contract.breaking_notice": (10, True),
+        "destruction.certificate": (10, True),
+        "destruction.confirm": (5, True),
     }
     for name, rule in rules().items():
         assert rule.id == name
