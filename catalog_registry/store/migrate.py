@@ -31,6 +31,13 @@ _STEPS: Final = (
     "GRANT UPDATE (status) ON registry.contract_version TO {role}",
     "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
+    "GRANT INSERT ON registry.service_item, registry.service_item_version, registry.handbook_version TO {role}",
+    "GRANT UPDATE (name, body, department, state, version, hash, changed_at) ON registry.service_item TO {role}",
+    "GRANT INSERT, DELETE ON registry.item_licence_type, registry.item_resource TO {role}",
+    "GRANT INSERT, UPDATE (version, at, by) ON registry.service_item_own TO {role}",
+    "GRANT INSERT, UPDATE (to_at) ON registry.service_item_body TO {role}",
+    "GRANT INSERT ON registry.licence_type_history TO {role}",
+    "GRANT UPDATE (terms, version, changed_at) ON registry.licence_type TO {role}",
 )
 """What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
 
