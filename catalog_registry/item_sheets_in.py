@@ -34,13 +34,19 @@ _FORMULA: Final = re.compile(rb'<c r="([A-Z]{1,3}[0-9]{1,7})"[^>]*>\s*<f[ >/]')
 
 @dataclass
 class _Reading:
-    """What is read of a workbook so far, and what is wrong with it."""
+    """What is wrong with a workbook so far, one fault a cell; ``at``: where the columns of its sheets really stand."""
 
     faults: list[CellFault] = field(default_factory=list)
+    at: dict[tuple[str, int], int] = field(default_factory=dict)
+    _told: set[tuple[str, int, str]] = field(default_factory=set)
 
     def bad(self, sheet: str, row: int, place: int, reason: str) -> None:
+        here = self.at.get((sheet, place))
         title = COLUMNS[sheet][place].title
-        self.faults.append(CellFault(sheet, row, f"{_letters(place)} {title}", reason))
+        column = title if here is None else f"{_letters(here)} {title}"
+        if (sheet, row, column) not in self._told:
+            self._told.add((sheet, row, column))
+            self.faults.append(CellFault(sheet, row, column, reason))
 
 
 def read_workbook(content: bytes, *, where: str | None = None) -> SheetContents:
@@ -171,6 +177,7 @@ def _lines(reading: _Reading, name: str, rows: list[list[Any]], formulas: set[tu
         text = _text(title)
         if text in columns:
             placed.append((at, *columns[text]))
+            reading.at[name, columns[text][0]] = at
         elif text:
             reading.faults.append(CellFault(name, 1, f"{_letters(at)} {text[:20]}", "there is no such column"))
     missing = [c.title for _, c in columns.values() if c.needed and c.title not in {p[2].title for p in placed}]

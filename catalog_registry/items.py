@@ -241,17 +241,20 @@ class Items(Part):
             DeniedError: the principal has no role for it, or is of another department than the one that performs the item.
         """
         with self._database.change() as change:
-            session = change.session
-            who = principal_record(known_principal(session, by))
-            row = session.get(Item, item.code)
-            departments = departments_by_credit_code(session)
-            performing = departments.get(item.body_code or "")
-            check_keeper(who, "change an item", *([performing] if row is None else [performing, row.department]))
-            refuse_owned(session, ITEMS, "service items", item.code, None if row is None else row.owner)
-            check_version(expected_version, 0 if row is None else row.version, f"item {item.code}")
-            self._bring(change, item.code, item, owner=None, by=who.id, departments=departments)
-            session.flush()
-            return item_record(known(session, Item, item.code, "item"))
+            return self._set_item(change, item, by=by, expected_version=expected_version)
+
+    def _set_item(self, change: Change, item: ServiceItem, *, by: str, expected_version: int) -> ItemRecord:
+        session = change.session
+        who = principal_record(known_principal(session, by))
+        row = session.get(Item, item.code)
+        departments = departments_by_credit_code(session)
+        performing = departments.get(item.body_code or "")
+        check_keeper(who, "change an item", *([performing] if row is None else [performing, row.department]))
+        refuse_owned(session, ITEMS, "service items", item.code, None if row is None else row.owner)
+        check_version(expected_version, 0 if row is None else row.version, f"item {item.code}")
+        self._bring(change, item.code, item, owner=None, by=who.id, departments=departments)
+        session.flush()
+        return item_record(known(session, Item, item.code, "item"))
 
     def end_item(self, code: str, *, by: str, version: int, why: str) -> ItemRecord:
         """End an item that is kept by hand; its versions stay. As ``set_item``; a reason is needed."""

@@ -9,8 +9,7 @@ from sqlalchemy import select, update
 from catalog_registry.applications import Applications
 from catalog_registry.catalogue import Catalogue
 from catalog_registry.comparison import Comparisons
-from catalog_registry.handbooks import Handbooks
-from catalog_registry.items import Items
+from catalog_registry.item_workbook import Workbooks
 from catalog_registry.licence_types import LicenceTypes
 from catalog_registry.lifecycle import Lifecycle
 from catalog_registry.materials import Materials
@@ -20,7 +19,7 @@ from catalog_registry.records import RegistryEvent
 from catalog_registry.store.tables import Outbox
 
 
-class Registry(Parties, Applications, Lifecycle, Comparisons, Catalogue, Principals, Materials, Items, Handbooks, LicenceTypes):
+class Registry(Parties, Applications, Lifecycle, Comparisons, Catalogue, Principals, Materials, Workbooks, LicenceTypes):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 
     Each part is in the module of its name. ``version()`` is a number that every change raises, for caches; the channel

@@ -36,8 +36,8 @@ _STEPS: Final = (
     "GRANT INSERT, DELETE ON registry.item_licence_type, registry.item_resource TO {role}",
     "GRANT INSERT, UPDATE (version, at, by) ON registry.service_item_own TO {role}",
     "GRANT INSERT, UPDATE (to_at) ON registry.service_item_body TO {role}",
-    "GRANT INSERT ON registry.licence_type_history TO {role}",
-    "GRANT UPDATE (terms, version, changed_at) ON registry.licence_type TO {role}",
+    "GRANT INSERT ON registry.licence_type, registry.licence_type_history TO {role}",
+    "GRANT UPDATE (document, terms, department, state, version, changed_at) ON registry.licence_type TO {role}",
 )
 """What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
 

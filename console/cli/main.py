@@ -19,6 +19,8 @@ MODULES = (
     "registry",
     "applications",
     "catalogue",
+    "items",
+    "licence_types",
     "runs",
     "audit",
     "bus",

@@ -20,6 +20,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_route
+from exchange.api.item_forms import item_schemas
+from exchange.api.item_routes import item_routes
+from exchange.api.licence_type_routes import licence_type_routes
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
@@ -75,6 +78,8 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
     registry_routes(app, services, _problems)
+    item_routes(app, services, _problems)
+    licence_type_routes(app, services, _problems)
     explain_route(app, services, _problems)
     records_route(app, services, _problems)
     _health_routes(app, services)
@@ -302,7 +307,9 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     (request, answer, *_), components = msgspec.json.schema_components(
         [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest], ref_template="#/components/schemas/{name}"
     )
-    document.setdefault("components", {}).setdefault("schemas", {}).update(components | schemas() | {"Problem": _PROBLEM})
+    document.setdefault("components", {}).setdefault("schemas", {}).update(
+        components | schemas() | item_schemas() | {"Problem": _PROBLEM}
+    )
     document["components"]["securitySchemes"] = {
         "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}
     }
