@@ -44,7 +44,7 @@ class Handbooks(Part):
         """Return the items that have a handbook, each with the handbook's version."""
         with self._database.read() as session:
             query = select(HandbookVersion.item, func.max(HandbookVersion.n)).group_by(HandbookVersion.item)
-            return dict(session.execute(query).tuples())
+            return {row[0]: row[1] for row in session.execute(query)}
 
     def set_handbook(self, code: str, handbook: Handbook, *, by: str, expected_version: int = 0) -> HandbookRecord:
         """Give an item a handbook, or a new version of it; return it. The same handbook again changes nothing.

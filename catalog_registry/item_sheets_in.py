@@ -282,18 +282,19 @@ def _read_handbooks(reading: _Reading, lines: Sequence[_Line]) -> dict[str, tupl
     found = {}
     for code, rows in _by_item(lines).items():
         steps: list[dict[str, Any]] = []
-        at: list[int] = []
+        at: dict[str, list[int]] = {"": [rows[0].row], "steps": []}
         for line in rows:
             values = {k: v for k, v in line.values.items() if k not in ("item", "version", "circumstance", "outcome")}
             rung = {k: line.values[k] for k in ("circumstance", "outcome") if k in line.values}
             if not (steps and steps[-1].get("name") == values.get("name")):
                 steps.append(values | {"discretion": []})
-                at.append(line.row)
+                at["steps"].append(line.row)
             if rung:
+                at.setdefault(f"steps[{len(steps) - 1}].discretion", []).append(line.row)
                 steps[-1]["discretion"].append(rung)
         wrong: list[str] = []
         handbook = handbook_of_form(Form({"steps": steps}, HANDBOOK_KEYS, wrong, {}))
-        _tell(reading, HANDBOOK, wrong, {"": [rows[0].row], "steps": at})
+        _tell(reading, HANDBOOK, wrong, at)
         versions = {line.values.get("version", 0) for line in rows}
         if len(versions) > 1:
             reading.bad(HANDBOOK, rows[0].row, 1, "the lines of one item name several versions of its handbook")
@@ -301,17 +302,19 @@ def _read_handbooks(reading: _Reading, lines: Sequence[_Line]) -> dict[str, tupl
     return found
 
 
-_FAULT: Final = re.compile(r"(?:(?P<list>[a-z]+)\[(?P<n>[0-9]+)\]\.?)?(?P<key>\w*)[^:]*: (?P<why>.*)", re.DOTALL)
-_SHEETS: Final = {"": ITEMS, "steps": HANDBOOK} | {key: name for name, key in CHILDREN.items()}
+_FAULT: Final = re.compile(
+    r"(?:(?P<list>(?P<of>[a-z]+)(?:\[[0-9]+\]\.[a-z]+)?)\[(?P<n>[0-9]+)\]\.?)?(?P<key>\w*)[^:]*: (?P<why>.*)", re.DOTALL
+)
+_SHEETS: Final = {"steps": HANDBOOK} | {key: name for name, key in CHILDREN.items()}
 
 
 def _tell(reading: _Reading, sheet: str, wrong: Sequence[str], rows: Mapping[str, Sequence[int]]) -> None:
     """Say what a form found wrong where the cell stands that it comes from; ``rows``: where the parts of its lists stand."""
     for fault in wrong:
         parts = _FAULT.fullmatch(fault)
-        of = "" if parts is None or parts["list"] not in rows else parts["list"]
-        place = _SHEETS[of] if of else sheet
-        number = rows[of][int(parts["n"])] if parts is not None and of else rows[""][0]
+        within = parts is not None and parts["list"] in rows
+        place = _SHEETS[parts["of"]] if parts is not None and within else sheet
+        number = rows[parts["list"]][int(parts["n"])] if parts is not None and within else rows[""][0]
         key, reason = ("", fault) if parts is None else (parts["key"], parts["why"])
         at = next((i for i, column in enumerate(COLUMNS[place]) if column.key == key), 0)
         reading.bad(place, number, at, reason)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from catalog_registry.handbooks import Handbooks
 from catalog_registry.item_sheets import COLUMNS, HANDBOOK, ITEMS, CellFault, SheetContents, Written
 from catalog_registry.item_sheets_in import refusal
-from catalog_registry.items import Items, item_hash
+from catalog_registry.items import Items, item_hash, state_of
 from catalog_registry.store.item_tables import Item
+from schemas.clock import CHINA
 from schemas.errors import RejectedError
 
 
@@ -52,10 +53,10 @@ class Workbooks(Items, Handbooks):
         items: list[str] = []
         handbooks: list[str] = []
         with self._database.change() as change:
-            here = {code: change.session.get(Item, code) for item, _, _ in contents.items for code in [item.code]}
+            today = self._clock.now().astimezone(CHINA).date()
             for item, version, row in contents.items:
-                before = here[item.code]
-                if before is not None and before.hash == item_hash(item):
+                before = change.session.get(Item, item.code)
+                if before is not None and (before.hash, before.state) == (item_hash(item), state_of(item, today)):
                     continue
                 try:
                     self._set_item(change, item, by=by, expected_version=version)

@@ -158,7 +158,7 @@ class Items(Part):
         gone = (
             [code for code, (_, state) in here.items() if code not in wanted and state != ItemState.ENDED] if vanished else []
         )
-        todo = [code for code, item in wanted.items() if here.get(code) != (item_hash(item), _wanted(item, today))]
+        todo = [code for code, item in wanted.items() if here.get(code) != (item_hash(item), state_of(item, today))]
         done = Brought(unchanged=len(wanted) - len(todo), kept=sum(code in kept for code in gone))
         todo += [code for code in gone if code not in kept]
         for start in range(0, len(todo), _BATCH):
@@ -184,7 +184,7 @@ class Items(Part):
         session = change.session
         now = self._clock.now()
         row = session.get(Item, code)
-        wanted = ItemState.ENDED if item is None else _wanted(item, now.astimezone(CHINA).date())
+        wanted = ItemState.ENDED if item is None else state_of(item, now.astimezone(CHINA).date())
         enters = row is None
         if row is None:
             if item is None:
@@ -332,8 +332,9 @@ def departments_by_credit_code(session: Session) -> dict[str, str]:
 
 
 def item_hash(item: ServiceItem) -> str:
-    """Return the SHA-256, in hex, of an item's document."""
-    text = json.dumps(item_document(item), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """Return the SHA-256, in hex, of an item's elements without its status, which is told by its state."""
+    document = {key: value for key, value in item_document(item).items() if key != "status"}
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -367,7 +368,7 @@ def version_record(row: ItemVersion) -> ItemVersionRecord:
     )
 
 
-def _wanted(item: ServiceItem, today: date) -> ItemState:
+def state_of(item: ServiceItem, today: date) -> ItemState:
     """Return the state that an item is to be in: one whose last day is past has ended."""
     if item.cancelled_on is not None and item.cancelled_on <= today:
         return ItemState.ENDED

@@ -89,11 +89,10 @@ class LicenceTypes(Part):
                     unchanged=done.unchanged + (event is None),
                 )
             gone = [row for row in here.values() if row.owner == owner and row.state != ENDED and row.code not in wanted]
-            for row in gone:
-                if row.code not in kept:
-                    self._step(change, row, "end", ENDED, by)
-        left = sum(row.code in kept for row in gone)
-        return Brought(done.entered, done.changed, len(gone) - left, done.unchanged, left)
+            ending = [row for row in gone if row.code not in kept]
+            for row in ending:
+                self._step(change, row, "end", ENDED, by)
+        return Brought(done.entered, done.changed, len(ending), done.unchanged, len(gone) - len(ending))
 
     def set_licence_type(self, one: LicenceType, *, by: str, expected_version: int = 0) -> LicenceTypeRecord:
         """Enter a licence type that is kept by hand, or change it; return it.

@@ -15,7 +15,7 @@ from catalog_registry.store.tables import Base, History, _texts
 class Item(Base):
     """A service item as one body performs it, as it is now: the newest of its versions.
 
-    ``owner`` is the system whose it is; None: it is kept by hand in the hub. ``hash`` is of its document.
+    ``owner`` is the system whose it is; None: it is kept by hand in the hub. ``hash`` is of its elements.
     """
 
     __tablename__ = "service_item"
