@@ -28,6 +28,7 @@ MAX_WORKBOOK_BYTES: Final = 12 << 20
 """A body with a workbook at most: base64 takes a third more than the file."""
 
 _Object = dict[str, Any]
+_Codes = Annotated[list[_Short], msgspec.Meta(max_length=50_000)]
 
 
 class ElementsBody(_Body, frozen=True):
@@ -75,9 +76,7 @@ class EndDelegationBody(_Body, frozen=True):
 class CoverageBody(_Body, frozen=True):
     """Against what the register is looked at."""
 
-    basic_codes: Annotated[
-        list[_Short] | None, msgspec.Meta(max_length=50_000, description="that must be in; null: what is in must be whole")
-    ] = None
+    basic_codes: Annotated[_Codes | None, msgspec.Meta(description="that must be in; null: what is in must be whole")] = None
     department: Annotated[_Short | None, msgspec.Meta(description="only what is this department's; null: all")] = None
 
 

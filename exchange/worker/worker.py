@@ -228,7 +228,7 @@ class Worker:
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
                 ("sweep", 5.0, lambda: sweep(hub, connection)),
                 ("dags", 30.0, hub.registry.refresh_dags),
-                ("items", 15.0, Bringer(hub).look),
+                ("items", 10.0, Bringer(hub).look),
                 ("bus", 600.0, hub.maintain_bus),
             ]
             while not self.stopping.wait(0.2):
