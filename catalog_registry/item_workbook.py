@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from catalog_registry.acting import check_duty
 from catalog_registry.handbooks import Handbooks
 from catalog_registry.item_sheets import COLUMNS, HANDBOOK, ITEMS, CellFault, SheetContents, Written
 from catalog_registry.item_sheets_in import refusal
-from catalog_registry.items import Items, item_hash, state_of
+from catalog_registry.items import KEEPING, Items, item_hash, state_of
 from catalog_registry.store.item_tables import Item
+from catalog_registry.store.rows import known_principal, principal_record
 from schemas.clock import CHINA
 from schemas.errors import RejectedError
 
@@ -53,6 +55,8 @@ class Workbooks(Items, Handbooks):
         items: list[str] = []
         handbooks: list[str] = []
         with self._database.change() as change:
+            who = principal_record(known_principal(change.session, by))
+            check_duty(who, "take over a workbook", KEEPING, who.department)  # of each line, its own department is checked
             today = self._clock.now().astimezone(CHINA).date()
             for item, version, row in contents.items:
                 before = change.session.get(Item, item.code)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -124,6 +124,12 @@ class Items(Part):
             row = session.scalars(query.order_by(ItemVersion.n.desc()).limit(1)).first()
             return None if row is None else version_record(row)
 
+    def item_version(self, code: str) -> ItemVersionRecord:
+        """Return the newest version of an item, from whichever day it is in force."""
+        with self._database.read() as session:
+            row = known_item(session, code)
+            return version_record(known_version(session, row))
+
     def item_versions(self, code: str) -> list[ItemVersionRecord]:
         """Return all versions of an item, oldest first."""
         with self._database.read() as session:
@@ -194,7 +200,7 @@ class Items(Part):
         changed = item is not None and not enters and item_hash(item) != row.hash
         steps = [str(event) for event in steps_to(ItemState(row.state), wanted, changed=changed)]
         events = [ENTER, *steps] if enters else steps
-        document = self._document(session, row) if item is None else item_document(item)
+        document = dict(known_version(session, row).document) if item is None else item_document(item)
         if item is not None:
             row.name, row.body, row.hash = item.name, item.body, item_hash(item)
             row.department = departments.get(item.body_code or "")
@@ -221,10 +227,6 @@ class Items(Part):
             told = {"state": str(row.state), "version": row.version, "department": row.department, "owner": owner, "by": by}
             change.event(_TOLD[event], code, told)
         return events
-
-    def _document(self, session: Session, row: Item) -> dict[str, Any]:
-        query = select(ItemVersion.document).where(ItemVersion.item == row.code, ItemVersion.n == row.version)
-        return dict(session.scalars(query).one())
 
     # Kept by hand -----------------------------------------------------------------------------------------------------
 
@@ -323,6 +325,11 @@ def check_keeper(who: PrincipalRecord, what: str, *departments: str | None) -> N
 def known_item(session: Session, code: str) -> Item:
     """Return the row of an item by its code or that of one of its ways of handling. Raises ``RejectedError`` where none is."""
     return known(session, Item, item_of(code), "item")
+
+
+def known_version(session: Session, row: Item) -> ItemVersion:
+    """Return the newest version of an item."""
+    return session.scalars(select(ItemVersion).where(ItemVersion.item == row.code, ItemVersion.n == row.version)).one()
 
 
 def departments_by_credit_code(session: Session) -> dict[str, str]:

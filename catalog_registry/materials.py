@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from catalog_registry.acting import check_version
 from catalog_registry.item_records import StandIn, StandIns
-from catalog_registry.items import check_keeper, known_item
+from catalog_registry.items import check_keeper, known_item, known_version
 from catalog_registry.resources import SHARED
 from catalog_registry.rules import check_code, refused
 from catalog_registry.store.change import Change, Part
-from catalog_registry.store.item_tables import ItemOwn, ItemVersion, LicenceTypeRow, MaterialResource
+from catalog_registry.store.item_tables import Item, ItemOwn, LicenceTypeRow, MaterialResource
 from catalog_registry.store.rows import known, known_principal, near, principal_record
 from catalog_registry.store.tables import ItemLicenceType, Resource
 
@@ -51,7 +51,7 @@ class Materials(Part):
             check_keeper(who, "change the stand-ins of an item", row.department)
             here = session.get(ItemOwn, row.code)
             check_version(expected_version, 0 if here is None else here.version, f"the stand-ins of {row.code}")
-            _check_stand_ins(session, row.code, row.version, wanted)
+            _check_stand_ins(session, row, wanted)
             accepted: dict[str, dict[str, ItemLicenceType]] = {}
             for one in session.scalars(select(ItemLicenceType).where(ItemLicenceType.item_code == row.code)):
                 accepted.setdefault(one.material_code, {})[one.licence_type] = one
@@ -168,8 +168,8 @@ def _all_stand_ins(session: Session, item: str | None) -> list[tuple[str, str, S
     ]
 
 
-def _check_stand_ins(session: Session, item: str, version: int, wanted: Mapping[str, StandIn]) -> None:
-    document = session.scalars(select(ItemVersion.document).where(ItemVersion.item == item, ItemVersion.n == version)).one()
+def _check_stand_ins(session: Session, row: Item, wanted: Mapping[str, StandIn]) -> None:
+    item, document = row.code, known_version(session, row).document
     materials = {str(one["code"]) for one in document.get("materials", [])}
     kinds = set(session.scalars(select(LicenceTypeRow.code).where(LicenceTypeRow.state == "in_force")))
     for material, stand_in in wanted.items():

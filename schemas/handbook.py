@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.form import Form, Names
+from schemas.form import Form, Names, refuse
 from schemas.item import Limit
-from schemas.item_form import listed, plain_document, read_limit, refuse
+from schemas.item_form import listed, plain_document, read_limit
 
 
 @dataclass(frozen=True, slots=True)

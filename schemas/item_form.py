@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 from schemas.codes import credit_code, item_basic_code
-from schemas.errors import Fault, RejectedError
-from schemas.form import Form, Names, choice, member, shown
+from schemas.errors import RejectedError
+from schemas.form import Form, Names, choice, member, refuse, shown
 from schemas.item import (
     IMPLEMENTATION,
     LEGACY,
@@ -59,13 +59,6 @@ def read_item(document: Mapping[str, Any], *, names: Names | None = None, where:
     item = item_of_form(Form(document, KEYS, wrong, names or {}))
     refuse(wrong, "the service item", "item.elements", where)
     return item
-
-
-def refuse(wrong: list[str], what: str, code: str, where: str | None) -> None:
-    """Raise one refusal that names every fault, where there are any."""
-    if wrong:
-        count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
-        raise RejectedError(f"{what} has {count}: {'; '.join(wrong)}", code=code, where=where, fault=Fault.CLIENT)
 
 
 def plain_document(value: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from schemas.catalogue import Coded
 from schemas.codes import credit_code
-from schemas.form import Form, member, shown
-from schemas.item_form import plain_document, refuse
+from schemas.form import Form, member, refuse, shown
+from schemas.item_form import plain_document
 
 
 class HolderKind(Coded):

@@ -110,7 +110,7 @@ def item_show(
     """
     with _hub() as hub:
         found = hub.registry.item(code)
-        version = hub.registry.item_versions(code)[-1] if at is None else hub.registry.item_at(code, _instant(at, "--at"))
+        version = hub.registry.item_version(code) if at is None else hub.registry.item_at(code, _instant(at, "--at"))
         if version is None:
             raise RejectedError("the item was not there yet", code="item.unknown", where=found.code, fault=Fault.CLIENT)
         shown = _version(version) | {"department": found.department, "owner": found.owner}
@@ -142,7 +142,7 @@ def item_guide(code: Code, as_json: Json = False) -> None:
     from catalog_registry.guide import guide_of, guide_text
 
     with _hub() as hub:
-        version = hub.registry.item_versions(code)[-1]
+        version = hub.registry.item_version(code)
         names = {one.type.code: one.type.name for one in hub.registry.licence_types()}
         guide = guide_of(version.item, hub.registry.stand_ins(code), names)
         output.show(guide, as_json=as_json, text=lambda: guide_text(guide))

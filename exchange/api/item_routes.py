@@ -7,7 +7,7 @@ decided on; elements that are another system's are refused with the name of that
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Any, Final
@@ -24,6 +24,7 @@ from catalog_registry.item_records import ItemRecord, ItemVersionRecord, StandIn
 from catalog_registry.item_sheets_in import read_workbook
 from catalog_registry.item_sheets_out import workbook
 from catalog_registry.items import KEEPING
+from catalog_registry.records import PrincipalRecord
 from exchange.api.asking import body_of
 from exchange.api.item_forms import (
     MAX_ELEMENTS_BYTES,
@@ -56,6 +57,7 @@ from exchange.api.item_forms import (
 )
 from exchange.api.registry_forms import StepBody
 from exchange.api.registry_frame import (
+    Given,
     Problems,
     add_route,
     asker_of,
@@ -190,14 +192,13 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
         item = read_item(body.elements)
         if code is not None and item.code != code:
             raise RejectedError("the elements are of another item", code="item.other", where=code, fault=Fault.CLIENT)
-        done = await recorded(
+        done = await _kept(
             services,
             who,
-            KIND,
             "set",
             item.code,
             lambda: services.registry.set_item(item, by=who.id, expected_version=version),
-            lambda after: {"manifest": {"event": "set", "state": after.state.value, "version": after.version}},
+            lambda after: {"state": after.state.value, "version": after.version},
         )
         return await _current(services, done, status=status)
 
@@ -207,14 +208,13 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
         who = asker_of(services, request)
         found = await _item(services, request)
         version, body = version_of(request, found.code), await body_of(request, StepBody)
-        done = await recorded(
+        done = await _kept(
             services,
             who,
-            KIND,
             "end",
             found.code,
             lambda: services.registry.end_item(found.code, by=who.id, version=version, why=body.why),
-            lambda after: {"manifest": {"event": "end", "state": after.state.value, "version": after.version}},
+            lambda after: {"state": after.state.value, "version": after.version},
         )
         return await _current(services, done)
 
@@ -227,14 +227,13 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
         found = await _item(services, request)
         version, body = version_of(request, found.code), await body_of(request, StandInsBody)
         wanted = {code: StandIn(tuple(one.licence_types), tuple(one.resources)) for code, one in body.materials.items()}
-        done = await recorded(
+        done = await _kept(
             services,
             who,
-            KIND,
             "stand_ins",
             found.code,
             lambda: services.registry.set_stand_ins(found.code, wanted, by=who.id, expected_version=version),
-            lambda after: {"manifest": {"event": "stand_ins", "materials": sorted(wanted), "version": after.version}},
+            lambda after: {"materials": sorted(wanted), "version": after.version},
         )
         return json_answer(stand_ins_answer(done), tag=done.version)
 
@@ -248,14 +247,13 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
         version = version_of(request, found.code)
         body = await body_of(request, HandbookBody, most_bytes=MAX_ELEMENTS_BYTES)
         handbook = read_handbook({"steps": body.steps}, where=found.code)
-        done = await recorded(
+        done = await _kept(
             services,
             who,
-            KIND,
             "handbook",
             found.code,
             lambda: services.registry.set_handbook(found.code, handbook, by=who.id, expected_version=version),
-            lambda after: {"manifest": {"event": "handbook", "version": after.version}},
+            lambda after: {"version": after.version},
         )
         return json_answer(handbook_answer(found.code, done), tag=done.version)
 
@@ -265,16 +263,15 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
         who = asker_of(services, request)
         found = await _item(services, request)
         body = await body_of(request, DelegateBody)
-        done = await recorded(
+        done = await _kept(
             services,
             who,
-            KIND,
             "delegate",
             found.code,
             lambda: services.registry.delegate_item(
                 found.code, body.department, by=who.id, basis=body.basis, from_at=body.from_at, to_at=body.to_at
             ),
-            lambda after: {"manifest": {"event": "delegate", "to": after.department}},
+            lambda after: {"to": after.department},
         )
         return json_answer(body_answer(done), status=201)
 
@@ -284,14 +281,13 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
         who = asker_of(services, request)
         found = await _item(services, request)
         body = await body_of(request, EndDelegationBody)
-        await recorded(
+        await _kept(
             services,
             who,
-            KIND,
             "end_delegation",
             found.code,
             lambda: services.registry.end_delegation(found.code, body.department, by=who.id),
-            lambda _: {"manifest": {"event": "end_delegation", "to": body.department}},
+            lambda _: {"to": body.department},
         )
         rows = await in_thread(services.reads, lambda: services.hub.registry.bodies(found.code))
         return json_answer(BodiesAnswer([body_answer(row) for row in rows]))
@@ -379,14 +375,13 @@ def _catalogue(app: FastAPI, services: Services, problems: Problems) -> None:
         who = asker_of(services, request)
         body = await body_of(request, WorkbookBody, most_bytes=MAX_WORKBOOK_BYTES)
         contents = await in_thread(services.reads, lambda: read_workbook(body.workbook))
-        done = await recorded(
+        done = await _kept(
             services,
             who,
-            KIND,
             "import",
             "items",
             lambda: services.registry.take_workbook(contents, by=who.id),
-            lambda taken: {"manifest": {"event": "import", "items": len(taken.items), "handbooks": len(taken.handbooks)}},
+            lambda taken: {"items": len(taken.items), "handbooks": len(taken.handbooks)},
         )
         return json_answer(WorkbookAnswer(done.items, done.handbooks))
 
@@ -405,7 +400,7 @@ async def _item(services: Services, request: Request) -> ItemRecord:
 def _version(services: Services, found: ItemRecord, at: datetime | None) -> ItemVersionRecord:
     """Return the newest version of an item, or the one in force at an instant."""
     if at is None:
-        return services.hub.registry.item_versions(found.code)[-1]
+        return services.hub.registry.item_version(found.code)
     version = services.hub.registry.item_at(found.code, at)
     if version is None:
         raise RejectedError("the item was not there yet", code="item.unknown", where=found.code, fault=Fault.CLIENT)
@@ -431,3 +426,17 @@ def _instant(request: Request) -> datetime | None:
     if at is None or at.tzinfo is None:
         raise RejectedError("at is an instant with its offset", code="request.at", fault=Fault.CLIENT)
     return at
+
+
+async def _kept(
+    services: Services,
+    who: PrincipalRecord,
+    event: str,
+    code: str,
+    act: Callable[[], Given],
+    told: Callable[[Given], Mapping[str, Any]],
+) -> Given:
+    """Do what changes an item, and return what came of it once it is on record; ``told``: what the record says besides."""
+    return await recorded(
+        services, who, KIND, event, code, act, lambda after: {"manifest": {"event": event} | dict(told(after))}
+    )

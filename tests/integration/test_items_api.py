@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
+import psycopg
 import pytest
 import rdflib
 
@@ -237,7 +238,31 @@ def test_a_workbook_is_taken_over_by_http(desk: Desk) -> None:
     plain = item(code=OTHER, body="民政局", ways=[])
     good = workbook([Written(plain, 1, a_handbook(), 0)])
     assert told(take(good, "chen")) == (403, "registry.other_department")
+    assert told(take(workbook(), "reader")) == (403, "registry.role")
     assert take(good, "li").json() == {"items": [], "handbooks": [OTHER]}
     again = told(take(good, "li"))
     assert again == (422, "sheet.cells")
     assert told(take(b"nothing", "li")) == (422, "sheet.file")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE registry.service_item SET owner = NULL",
+        "UPDATE registry.service_item SET code_type = 'legacy'",
+        "DELETE FROM registry.service_item",
+        "UPDATE registry.service_item_version SET document = '{}'",
+        "DELETE FROM registry.service_item_version",
+        "UPDATE registry.handbook_version SET document = '{}'",
+        "UPDATE registry.service_item_body SET basis = 'x'",
+        "DELETE FROM registry.service_item_own",
+        "UPDATE registry.item_licence_type SET licence_type = 'x'",
+        "UPDATE registry.licence_type SET owner = NULL",
+        "DELETE FROM registry.licence_type_history",
+    ],
+)
+def test_the_role_of_the_steps_keeps_items_and_nothing_of_their_past_or_their_owner(
+    desk: Desk, statement: LiteralString
+) -> None:
+    with psycopg.connect(desk.registry_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement)

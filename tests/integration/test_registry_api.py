@@ -651,7 +651,7 @@ FORBIDDEN = (
     "INSERT INTO registry.contract_version (resource) VALUES ('x')",
     "INSERT INTO registry.principal (id) VALUES ('x')",
     "INSERT INTO registry.department (code) VALUES ('x')",
-    "INSERT INTO registry.item_licence_type (item_code) VALUES ('x')",
+    "UPDATE registry.item_licence_type SET licence_type = 'x'",
     "SELECT * FROM trust.ledger",
     "INSERT INTO trust.ledger VALUES ('c', 1, '2026-11-02Z', 'k', '{}', '\\x00')",
     "UPDATE trust.ledger SET at = at",

@@ -19,8 +19,12 @@ from exchange.settings import Settings
 from tests.golden.golden import assert_golden
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
-NAMELESS = {("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")}
-"""Names of resources, ids of applications, pages and versions: of no person."""
+NAMELESS = {
+    *(("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")),
+    *(("path", "code"), ("query", "department"), ("query", "basic_code"), ("query", "state"), ("query", "at")),
+    *(("query", "format"), ("query", "base")),
+}
+"""Names of resources, ids of applications, codes of items, pages and versions: of no person."""
 
 
 @pytest.fixture(scope="module")
