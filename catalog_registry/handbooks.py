@@ -74,7 +74,7 @@ class Handbooks(Part):
         session = change.session
         who = principal_record(known_principal(session, by))
         item = known_item(session, code)
-        check_keeper(who, "change the handbook of an item", item.department)
+        check_keeper(who, "change", item.department)
         here = _newest(session, item.code)
         number = 0 if here is None else here.n
         check_version(expected_version, number, f"the handbook of {item.code}")
@@ -145,7 +145,7 @@ class Handbooks(Part):
             session = change.session
             who = principal_record(known_principal(session, by))
             item = known_item(session, code)
-            check_keeper(who, "delegate an item", item.department)
+            check_keeper(who, "delegate", item.department)
             body = known(session, Department, department, "department")
             check_said(basis, "the legal basis of a delegation")
             if department == item.department:
@@ -174,7 +174,7 @@ class Handbooks(Part):
             session = change.session
             who = principal_record(known_principal(session, by))
             item = known_item(session, code)
-            check_keeper(who, "end the delegation of an item", item.department)
+            check_keeper(who, "end", item.department)
             rows = _delegations(session, item.code, department, now)
             if not rows:
                 raise refused(f"item {item.code} is not delegated to {department[:64]}", "item.not_delegated", where=item.code)

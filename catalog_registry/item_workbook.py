@@ -56,7 +56,7 @@ class Workbooks(Items, Handbooks):
         handbooks: list[str] = []
         with self._database.change() as change:
             who = principal_record(known_principal(change.session, by))
-            check_duty(who, "take over a workbook", KEEPING, who.department)  # of each line, its own department is checked
+            check_duty(who, "change", KEEPING, who.department)  # of each line, its own department is checked
             today = self._clock.now().astimezone(CHINA).date()
             for item, version, row in contents.items:
                 before = change.session.get(Item, item.code)

@@ -251,7 +251,7 @@ class Items(Part):
         row = session.get(Item, item.code)
         departments = departments_by_credit_code(session)
         performing = departments.get(item.body_code or "")
-        check_keeper(who, "change an item", *([performing] if row is None else [performing, row.department]))
+        check_keeper(who, "change", *([performing] if row is None else [performing, row.department]))
         refuse_owned(session, ITEMS, "service items", item.code, None if row is None else row.owner)
         check_version(expected_version, 0 if row is None else row.version, f"item {item.code}")
         self._bring(change, item.code, item, owner=None, by=who.id, departments=departments)
@@ -264,7 +264,7 @@ class Items(Part):
             session = change.session
             who = principal_record(known_principal(session, by))
             row = known_item(session, code)
-            check_keeper(who, "end an item", row.department)
+            check_keeper(who, "end", row.department)
             refuse_owned(session, ITEMS, "service items", row.code, row.owner)
             check_version(version, row.version, f"item {row.code}")
             check_said(why, "the reason to end an item")
@@ -314,12 +314,13 @@ def refuse_owned(session: Session, resource: str, what: str, where: str, owner: 
 
 
 def check_keeper(who: PrincipalRecord, what: str, *departments: str | None) -> None:
-    """Raise ``DeniedError`` where a principal may not change what the hub says of an item that these departments perform.
+    """Raise ``DeniedError`` where a principal may not change what the hub says of something of these departments.
 
-    An item that no department of the hub performs is the registration officer's alone.
+    What is no department's of the hub is the registration officer's alone.
     """
     for department in departments:
-        check_duty(who, what, KEEPING, department or "no department")
+        duties = KEEPING if department is not None else tuple(duty for duty in KEEPING if not duty.own)
+        check_duty(who, what, duties, department or "")
 
 
 def known_item(session: Session, code: str) -> Item:

@@ -8,10 +8,10 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from catalog_registry.acting import check_duty, check_version
+from catalog_registry.acting import check_version
 from catalog_registry.item_life import ENTER
 from catalog_registry.item_records import Brought, LicenceTypeRecord, Owner
-from catalog_registry.items import KEEPING, LICENCE_TYPES, departments_by_credit_code, owner_of, refuse_owned
+from catalog_registry.items import LICENCE_TYPES, check_keeper, departments_by_credit_code, owner_of, refuse_owned
 from catalog_registry.records import StepRecord
 from catalog_registry.rules import check_code
 from catalog_registry.store.change import Change, Part
@@ -107,9 +107,8 @@ class LicenceTypes(Part):
             who = principal_record(known_principal(session, by))
             row = session.get(LicenceTypeRow, one.code)
             departments = departments_by_credit_code(session)
-            issuing = {departments.get(one.issuer_code or ""), *(() if row is None else (row.department,))}
-            for department in issuing:
-                check_duty(who, "change a licence type", KEEPING, department or "no department")
+            issuing = departments.get(one.issuer_code or "")
+            check_keeper(who, "change", issuing, *(() if row is None else (row.department,)))
             refuse_owned(session, LICENCE_TYPES, "licence types", one.code, None if row is None else row.owner)
             check_version(expected_version, 0 if row is None else row.version, f"licence type {one.code}")
             self._enter(change, row, one, owner=None, by=who.id, departments=departments)
@@ -129,7 +128,7 @@ class LicenceTypes(Part):
             session = change.session
             who = principal_record(known_principal(session, by))
             row = known(session, LicenceTypeRow, code, "licence_type")
-            check_duty(who, "change the terms of a licence type", KEEPING, row.department or "no department")
+            check_keeper(who, "change", row.department)
             check_version(version, row.version, f"licence type {code}")
             document = licence_type_document(terms)
             if row.terms != document:

@@ -48,7 +48,7 @@ class Materials(Part):
             session = change.session
             who = principal_record(known_principal(session, by))
             row = known_item(session, code)
-            check_keeper(who, "change the stand-ins of an item", row.department)
+            check_keeper(who, "change", row.department)
             here = session.get(ItemOwn, row.code)
             check_version(expected_version, 0 if here is None else here.version, f"the stand-ins of {row.code}")
             _check_stand_ins(session, row, wanted)

@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
         item_list,
         item_show,
         item_versions,
+        item_of_case,
         item_guide,
         item_bodies,
         item_delegate,
@@ -131,6 +132,25 @@ def item_versions(code: Code, as_json: Json = False) -> None:
                 ("version", "event", "state", "in force from", "recorded", "by"),
                 [(v.version, v.event, v.state, _local(v.effective_at), _local(v.recorded_at), v.by) for v in found],
             ),
+        )
+
+
+def item_of_case(case: Annotated[str, typer.Argument(help="Case number 申办流水号.")], as_json: Json = False) -> None:
+    """Show which version of its item a case keeps: the one that was in force when it began.
+
+    Example: onedoor item of-case 11440205MB2D0000013440102001000202610010001
+    """
+    from exchange.items.cases import case_item
+
+    with _hub() as hub:
+        found = case_item(hub, case)
+        kept = found.version
+        shown = {"case": found.case, "resource": found.resource, "item": found.item, "began": found.began}
+        number = "none, it was not there yet" if kept is None else f"{kept.version}, {kept.item.name}"
+        output.show(
+            shown | {"version": None if kept is None else _version(kept)},
+            as_json=as_json,
+            text=f"item: {found.item}\nbegan: {_local(found.began)}\nversion: {number}",
         )
 
 

@@ -19,8 +19,10 @@ from console.demo import truth
 from console.demo.district import District, build, demolish
 from console.demo.enrol import RESOURCES, register
 from console.demo.handbooks import REGISTRAR, keep
+from exchange.items.cases import case_item
 from exchange.settings import Settings
 from schemas.clock import FakeClock
+from schemas.errors import RejectedError
 from tests.hub import HubForTests, a_hub
 
 SHAPES = Path(__file__).parents[1] / "cpsv.shacl.ttl"
@@ -76,6 +78,17 @@ def test_the_register_has_every_item_that_landed_with_what_people_keep_of_it(hub
     version = registry.version()
     assert keep(hub.hub)
     assert registry.version() == version
+    assert hub.collect("market_cases").state == "proved"
+    ((case, code, began),) = hub.rows(
+        "SELECT case_number, item_code, applied_at FROM store.market_cases WHERE item_code = ANY (%s) ORDER BY 1 LIMIT 1",
+        [*here],
+    )
+    found = case_item(hub.hub, case)
+    assert (found.item, found.began, found.version) == (code, began, registry.item_at(code, began))
+    assert found.version is not None
+    with pytest.raises(RejectedError) as refusal:
+        case_item(hub.hub, f"{case}9")
+    assert refusal.value.code == "case.unknown"
 
 
 def test_the_districts_items_come_back_from_a_workbook_unchanged_and_conform_to_cpsv_ap(hub: HubForTests) -> None:
