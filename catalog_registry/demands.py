@@ -148,11 +148,11 @@ class Demands(Resources):
             row.promised_on = row.refusal_kind = row.refusal = None
             return detail
 
-        return self._step(demand, DemandEvent.APPOINT, by=by, version=version, why=why, act=give)
+        return self._demand_step(demand, DemandEvent.APPOINT, by=by, version=version, why=why, act=give)
 
     def return_demand(self, demand: str, *, by: str, version: int, why: str) -> DemandRecord:
         """Give a demand back, for the centre: not in order, or in the catalogue already. As ``appoint``."""
-        return self._step(demand, DemandEvent.RETURN, by=by, version=version, why=why)
+        return self._demand_step(demand, DemandEvent.RETURN, by=by, version=version, why=why)
 
     def accept_demand(self, demand: str, promised_on: date, *, by: str, version: int, why: str = "") -> DemandRecord:
         """Take the responsibility for a demand, for the department that was appointed.
@@ -175,7 +175,7 @@ class Demands(Resources):
             row.promised_on = promised_on
             return {"promised_on": promised_on.isoformat()}
 
-        return self._step(demand, DemandEvent.ACCEPT, by=by, version=version, why=why, act=promise)
+        return self._demand_step(demand, DemandEvent.ACCEPT, by=by, version=version, why=why, act=promise)
 
     def refuse_demand(self, demand: str, kind: str, *, by: str, version: int, why: str) -> DemandRecord:
         """Refuse a demand, for the department that was appointed; it goes into the negative list. As ``accept_demand``.
@@ -193,7 +193,7 @@ class Demands(Resources):
             row.refusal_kind, row.refusal = basis.value, why.strip()
             return {"basis_kind": basis.value, "department": row.assigned}
 
-        return self._step(demand, DemandEvent.REFUSE, by=by, version=version, why=why, act=refuse)
+        return self._demand_step(demand, DemandEvent.REFUSE, by=by, version=version, why=why, act=refuse)
 
     def fulfil_demand(self, demand: str, resource: str, *, by: str, version: int, why: str = "") -> DemandRecord:
         """Name the resource that a demand led to: published, shared, and of the department that promised it.
@@ -215,13 +215,13 @@ class Demands(Resources):
             row.resource = found.name
             return {"resource": found.name}
 
-        return self._step(demand, DemandEvent.FULFIL, by=by, version=version, why=why, act=name)
+        return self._demand_step(demand, DemandEvent.FULFIL, by=by, version=version, why=why, act=name)
 
     def cancel_demand(self, demand: str, *, by: str, version: int, why: str = "") -> DemandRecord:
         """Take a demand back, for the department that asked. As ``appoint``."""
-        return self._step(demand, DemandEvent.CANCEL, by=by, version=version, why=why)
+        return self._demand_step(demand, DemandEvent.CANCEL, by=by, version=version, why=why)
 
-    def _step(
+    def _demand_step(
         self, demand: str, event: DemandEvent, *, by: str, version: int, why: str, act: Act | None = None
     ) -> DemandRecord:
         """Take one step: all of it, with its row of the history and its event, or nothing."""

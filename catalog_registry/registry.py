@@ -14,6 +14,8 @@ from catalog_registry.credentials import Credentials
 from catalog_registry.demand_analysis import Analysis
 from catalog_registry.destructions import Destructions
 from catalog_registry.harvest.harvests import Harvests
+from catalog_registry.item_workbook import Workbooks
+from catalog_registry.licence_types import LicenceTypes
 from catalog_registry.lifecycle import Lifecycle
 from catalog_registry.materials import Materials
 from catalog_registry.mine import Mine
@@ -47,6 +49,8 @@ class Registry(
     Mine,
     BulkExports,
     Destructions,
+    Workbooks,
+    LicenceTypes,
 ):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 

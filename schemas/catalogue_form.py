@@ -28,8 +28,7 @@ from schemas.catalogue import (
     read_classification,
 )
 from schemas.codes import credit_code, division_code
-from schemas.errors import Fault, RejectedError
-from schemas.form import Form, Names, choice, member, shown
+from schemas.form import Form, Names, choice, member, refuse, shown
 
 KEYS: Final = (
     *("classification", "title", "code", "provider", "provider_code", "abstract", "format", "fields", "sharing_type"),
@@ -63,11 +62,7 @@ def read_entry(document: Mapping[str, Any], *, names: Names | None = None, where
     """
     wrong: list[str] = []
     entry = _entry(Form(document, KEYS, wrong, names or {}))
-    if wrong:
-        count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
-        raise RejectedError(
-            f"the catalogue entry has {count}: {'; '.join(wrong)}", code="catalogue.entry", where=where, fault=Fault.CLIENT
-        )
+    refuse(wrong, "the catalogue entry", "catalogue.entry", where)
     return entry
 
 

@@ -63,6 +63,13 @@ _STEPS: Final = (
     "REVOKE SELECT ON registry.client_secret FROM {role}",
     "GRANT SELECT (principal, n, made_at, ends_at, last_used_at) ON registry.client_secret TO {role}",
     "GRANT UPDATE (ends_at, last_used_at) ON registry.client_secret TO {role}",
+    "GRANT INSERT ON registry.service_item, registry.service_item_version, registry.handbook_version TO {role}",
+    "GRANT UPDATE (name, body, department, state, version, hash, changed_at) ON registry.service_item TO {role}",
+    "GRANT INSERT, DELETE ON registry.item_licence_type, registry.item_resource TO {role}",
+    "GRANT INSERT, UPDATE (version, at, by) ON registry.service_item_own TO {role}",
+    "GRANT INSERT, UPDATE (to_at) ON registry.service_item_body TO {role}",
+    "GRANT INSERT ON registry.licence_type, registry.licence_type_history TO {role}",
+    "GRANT UPDATE (document, terms, department, state, version, changed_at) ON registry.licence_type TO {role}",
 )
 """What a step changes, column by column. What identifies a thing, and whose it is, is changed by nobody of this role."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from console.cli import output
+from console.cli.files import write_whole
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
 from schemas.errors import Fault, RejectedError
@@ -105,7 +105,7 @@ def resource_export(
             for chunk in chunks:
                 sys.stdout.write(chunk)
             return
-        _write(out, chunks)
+        write_whole(out, (chunk.encode() for chunk in chunks))
         done = {"file": str(out), "format": form.value, "resources": count[0]}
         output.show(done, as_json=as_json, text=f"{out} written: {count[0]} resources as {form.value}")
 
@@ -172,24 +172,6 @@ def _publisher(hub: Hub, code: str | None) -> Any:
     raise RejectedError(
         f"there is no department {code[:64]!r}", code="department.unknown", remedy="give the code of one", fault=Fault.CLIENT
     )
-
-
-def _write(out: Path, chunks: Iterator[str]) -> None:
-    """Write a file whole or not at all."""
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(chunks)
-        draft.replace(out)
-    except OSError as error:
-        raise RejectedError(
-            f"the file cannot be written: {(error.strerror or 'unknown').lower()}",
-            code="export.file",
-            where=str(out),
-            fault=Fault.CLIENT,
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _read_entry(file: Path) -> CatalogueEntry:

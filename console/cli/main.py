@@ -27,6 +27,8 @@ MODULES = (
     "catalogue",
     "credentials",
     "harvest",
+    "items",
+    "licence_types",
     "runs",
     "audit",
     "bus",

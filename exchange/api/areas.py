@@ -17,6 +17,9 @@ from exchange.api import (
     demand_forms,
     demand_routes,
     harvest_routes,
+    item_forms,
+    item_routes,
+    licence_type_routes,
     notice_forms,
     notice_routes,
     party_forms,
@@ -42,6 +45,8 @@ ROUTES: Final[tuple[Callable[[FastAPI, Services, Problems], None], ...]] = (
     harvest_routes.harvest_routes,
     notice_routes.notice_routes,
     terms_routes.terms_routes,
+    item_routes.item_routes,
+    licence_type_routes.licence_type_routes,
 )
 FORMS: Final[tuple[type[msgspec.Struct] | Any, ...]] = (
     *registry_forms.FORMS,
@@ -52,4 +57,5 @@ FORMS: Final[tuple[type[msgspec.Struct] | Any, ...]] = (
     *harvest_routes.FORMS,
     *notice_forms.FORMS,
     *terms_forms.FORMS,
+    *item_forms.FORMS,
 )

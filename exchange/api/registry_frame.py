@@ -36,12 +36,12 @@ CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ID: Final = re.compile(r"[0-9a-z]{1,40}")
 _TAG: Final = re.compile(r'"([0-9]{1,9})"')
 _LIMIT: Final = re.compile(r"[0-9]{1,3}")
-_LIVES: Final = ("resource", "application", "correction", "demand", "revision", "destruction", "export")
+_LIVES: Final = ("resource", "application", "correction", "demand", "revision", "destruction", "export", "item")
 _STATUS: Final[Mapping[str, int]] = MappingProxyType(
     {
         "request.if_match": 428,
         "registry.conflict": 412,
-        **{f"{what}.unknown": 404 for what in (*_LIVES, "notice", "withdrawal", "registry")},
+        **{f"{what}.unknown": 404 for what in (*_LIVES, "licence_type", "notice", "withdrawal", "registry")},
         **{f"{what}.state": 409 for what in _LIVES},
         "revision.not_shared": 409,
         "revision.outdated": 409,
@@ -49,6 +49,10 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "withdrawal.planned": 409,
         "withdrawal.none": 409,
         "grant.resource_state": 409,
+        "item.owned_elsewhere": 409,
+        "item.ended": 409,
+        "item.delegated": 409,
+        "item.not_delegated": 409,
         "registry.taken": 409,
         "registry.privilege": 503,
     }

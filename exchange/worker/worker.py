@@ -212,6 +212,7 @@ class Worker:
     # Duties -----------------------------------------------------------------------------------------------------------
 
     def _duties(self) -> None:
+        from exchange.items.bring import Bringer
         from exchange.trust.checkpoint import seal_checkpoint
         from exchange.trust.usage import count_usage
 
@@ -232,6 +233,7 @@ class Worker:
                 ("changes", 5.0, self._take_changes),
                 ("clocks", 60.0, lambda: hub.registry.remind(hub.clock_rules, hub.workdays)),
                 ("dags", 30.0, hub.registry.refresh_dags),
+                ("items", 10.0, Bringer(hub).look),
                 ("bus", 600.0, hub.maintain_bus),
                 ("destructions", 2.0, lambda: ask_destructions(hub, connection)),
                 ("reminders", 60.0, lambda: remind(hub)),

@@ -657,7 +657,7 @@ FORBIDDEN = (
     "UPDATE registry.system SET department = 'tax'",
     "UPDATE registry.source SET system = 'x'",
     "UPDATE registry.outbox SET payload = '{}'",
-    "INSERT INTO registry.item_licence_type (item_code) VALUES ('x')",
+    "UPDATE registry.item_licence_type SET licence_type = 'x'",
     "SELECT * FROM trust.ledger",
     "INSERT INTO trust.ledger VALUES ('c', 1, '2026-11-02Z', 'k', '{}', '\\x00')",
     "UPDATE trust.ledger SET at = at",
