@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from catalog_registry.acting import check_version
-from catalog_registry.records import EntryRecord, ListedResource
+from catalog_registry.records import DepartmentRecord, EntryRecord, ListedResource
 from catalog_registry.resources import SHARED, Resources
-from catalog_registry.rules import check_fits, refused
+from catalog_registry.rules import check_fits, provider_misfits, refused
 from catalog_registry.store.change import Change
 from catalog_registry.store.history import resource_step
 from catalog_registry.store.rows import department_record, known
@@ -51,7 +51,11 @@ class Catalogue(Resources):
             here = session.get(EntryRow, name)
             check_version(expected_version, 0 if here is None else here.version, f"the catalogue entry of {name}")
             department = department_record(known(session, Department, row.department, "department"))
-            check_fits(entry, self._in_force(session, row), department)
+            if row.version is None:
+                self._check_provider(entry, department, name)
+                self._retitle(session, row, entry.title, by)
+            else:
+                check_fits(entry, self._in_force(session, row), department)
             code = self._code(change, row, entry, by)
             document = entry_document(replace(entry, code=code))
             if here is None:
@@ -138,6 +142,19 @@ class Catalogue(Resources):
             now = self._clock.now()
             return first or now, max(last or now, entered or last or now)
 
+    def _check_provider(self, entry: CatalogueEntry, department: DepartmentRecord, name: str) -> None:
+        if wrong := provider_misfits(entry, department):
+            told = "; ".join(f"{key}: {reason}" for key, reason in wrong)
+            raise refused(f"the catalogue entry is another department's: {told}", "catalogue.entry", where=name)
+
+    def _retitle(self, session: Session, row: Resource, title: str, by: str) -> None:
+        """Call a draft that has no contract as its entry does."""
+        if row.title != title:
+            row.title, row.changed_at = title, self._clock.now()
+            row.row_version += 1
+            detail = {"version": None, "title": title}
+            resource_step(session, row, "change", at=row.changed_at, by=by, before=row.state, detail=detail)
+
     def _code(self, change: Change, row: Resource, entry: CatalogueEntry, by: str) -> str:
         """Return the resource's code; give it one where it has none."""
         if row.code is not None:
@@ -155,19 +172,23 @@ class Catalogue(Resources):
                     where=row.name,
                     remedy="register the resource with --code and its official code",
                 )
-            _count(change.session, row.code)
+            count_code(change.session, row.code)
             return row.code
         code = entry.code or self._next_code(change.session, entry.classification.prefix)
         if change.session.scalars(select(Resource.name).where(Resource.code == code)).first() is not None:
             raise refused(f"another resource has code {code}", "catalogue.code_taken", where=row.name)
-        _count(change.session, code)
+        count_code(change.session, code)
+        self._give_code(change, row, code, by)
+        change.session.flush()
+        return code
+
+    def _give_code(self, change: Change, row: Resource, code: str, by: str) -> None:
+        """Give a resource its code; the history and an event say so."""
         row.code, row.changed_at = code, self._clock.now()
         row.row_version += 1
         detail = {"version": row.version, "code": code}
         resource_step(change.session, row, "code", at=row.changed_at, by=by, before=row.state, detail=detail)
         change.event("resource.coded", row.name, {"code": code})
-        change.session.flush()
-        return code
 
     def _next_code(self, session: Session, prefix: str) -> str:
         """Return a code of a classification that no resource ever had, nor was registered with."""
@@ -178,7 +199,7 @@ class Catalogue(Resources):
         return official_code(prefix, number)
 
 
-def _count(session: Session, code: str) -> None:
+def count_code(session: Session, code: str) -> None:
     """Keep the number of a code from being given again."""
     found = read_code(code)
     if found is None:

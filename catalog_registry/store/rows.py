@@ -21,12 +21,14 @@ from catalog_registry.records import (
     RegisteredResource,
     SourceRecord,
     StepRecord,
+    UnboundResource,
 )
 from catalog_registry.states import ApplicationState, ResourceState
 from catalog_registry.store.tables import (
     Application,
     ApplicationHistory,
     Base,
+    CatalogueEntry,
     ContractVersion,
     Department,
     Grant,
@@ -35,6 +37,7 @@ from catalog_registry.store.tables import (
     ResourceHistory,
     Source,
 )
+from schemas.catalogue_form import read_entry
 from schemas.errors import Fault, RejectedError
 from schemas.resource import ResourceName
 from schemas.rowfilter import kept_filter
@@ -127,6 +130,21 @@ def resource_record(row: Resource, source: SourceRecord, contract: ContractVersi
         source=source,
         contract_hash=contract.hash,
         odcs=contract.odcs,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+    )
+
+
+def unbound_record(row: Resource, entry: CatalogueEntry) -> UnboundResource:
+    """Return the record of a draft that has an entry in the catalogue and no contract."""
+    return UnboundResource(
+        name=ResourceName(row.name),
+        code=row.code,
+        title=row.title,
+        department=row.department,
+        state=ResourceState(row.state),
+        row_version=row.row_version,
+        entry=read_entry(entry.document, where=row.name),
         created_at=row.created_at,
         changed_at=row.changed_at,
     )

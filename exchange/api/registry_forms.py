@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from catalog_registry.application_clock import ApplicationClock
-from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord
+from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord, UnboundResource
 from catalog_registry.store.tables import WAYS
 
 _Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"^[^\x00]*$")]
@@ -90,7 +90,7 @@ class ResourceLine(msgspec.Struct, frozen=True):
     title: str
     department: str
     state: str
-    version: Annotated[str, msgspec.Meta(description="of its contract")]
+    version: Annotated[str | None, msgspec.Meta(description="of its contract; null: a draft that has none yet")]
     row_version: Annotated[int, msgspec.Meta(description="raised by every change; the number in the ETag")]
     changed_at: datetime
 
@@ -176,20 +176,23 @@ class ApplicationPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def resource_line(found: RegisteredResource) -> ResourceLine:
+def resource_line(found: RegisteredResource | UnboundResource) -> ResourceLine:
     """Return a resource for a list."""
     return msgspec.convert(_line(found), ResourceLine)
 
 
-def resource_answer(found: RegisteredResource) -> ResourceAnswer:
-    """Return a resource with its fields; never where it is read from."""
+def resource_answer(found: RegisteredResource | UnboundResource) -> ResourceAnswer:
+    """Return a resource with its fields, of a draft without a contract as the catalogue has them; never where it is read."""
+    if isinstance(found, UnboundResource):
+        catalogued = [FieldAnswer(f.name, f.title, "", f.data_type, f.primary_key, False) for f in found.entry.fields]
+        return ResourceAnswer(**_line(found), fields=catalogued)
     fields = [
         FieldAnswer(f.name, f.title, f.description, str(f.logical_type), f.required, f.personal) for f in found.contract.fields
     ]
     return ResourceAnswer(**_line(found), fields=fields)
 
 
-def _line(found: RegisteredResource) -> dict[str, Any]:
+def _line(found: RegisteredResource | UnboundResource) -> dict[str, Any]:
     return {
         "name": str(found.name),
         "code": found.code,

@@ -39,6 +39,7 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "resource.unknown": 404,
         "application.unknown": 404,
         "resource.state": 409,
+        "resource.unbound": 409,
         "application.state": 409,
         "grant.resource_state": 409,
         "registry.privilege": 503,

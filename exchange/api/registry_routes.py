@@ -21,7 +21,7 @@ from catalog_registry.acting import (
     sight,
 )
 from catalog_registry.application_clock import ApplicationClock, clock_of
-from catalog_registry.records import ApplicationRecord, PrincipalRecord, RegisteredResource
+from catalog_registry.records import ApplicationRecord, PrincipalRecord, RegisteredResource, UnboundResource
 from catalog_registry.registry import Registry
 from catalog_registry.states import ApplicationEvent, ResourceEvent, ResourceState
 from exchange.api.asking import Body, body_of
@@ -269,8 +269,8 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
 # What may be seen -------------------------------------------------------------------------------------------------------
 
 
-async def _resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
-    found = await read_known(services, services.hub.registry.resource, name, NAME, "resource.unknown")
+async def _resource(services: Services, seen: Sight, name: str) -> RegisteredResource | UnboundResource:
+    found = await read_known(services, services.hub.registry.in_any_state, name, NAME, "resource.unknown")
     if found is None or not (found.state is ResourceState.PUBLISHED or seen.of_department(found.department)):
         raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
     return found
