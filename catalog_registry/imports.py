@@ -63,6 +63,11 @@ class Imported:
     faults: tuple[BadPlace, ...] = ()
     faults_count: int = 0
 
+    @staticmethod
+    def outcomes() -> tuple[Outcome, ...]:
+        """Return all outcomes that there are."""
+        return tuple(Outcome)
+
     def count(self, outcome: Outcome) -> int:
         """Return how many had an outcome."""
         return sum(one.outcome is outcome for one in self.taken)

@@ -30,7 +30,7 @@ from catalog_registry.sheets.columns import (
     normal,
 )
 from catalog_registry.sheets.grid import Merge, Sheet, Value, sheets_of
-from catalog_registry.sheets.guard import Limits, refused
+from catalog_registry.sheets.guard import Limits, kind_of, refused
 from schemas.catalogue import Coded
 from schemas.catalogue_form import fault_parts, try_entry
 
@@ -95,8 +95,12 @@ class _Open:
     """Keys that have a fault already, with the place of the field where they are one's."""
 
 
-def read_sheets(file: IO[bytes], *, limits: Limits | None = None, where: str = "<sheet>") -> Reading:
+def read_sheets(
+    file: IO[bytes], *, limits: Limits | None = None, where: str = "<sheet>", workbook: bool | None = None
+) -> Reading:
     """Return what a spreadsheet holds. Every cell that is wrong is told, with its sheet, row, column and reason.
+
+    ``workbook``: it must be an .xlsx, or a .csv; None: whatever its content says.
 
     Raises:
         RejectedError: the file as a whole cannot be read: it is no spreadsheet, has macros, or is not safe to read.
@@ -104,6 +108,8 @@ def read_sheets(file: IO[bytes], *, limits: Limits | None = None, where: str = "
     reading = Reading()
     seen: dict[tuple[str, str], str] = {}
     any_sheet = False
+    if workbook and kind_of(file, where=where) != "xlsx":
+        raise refused("that is no .xlsx workbook, whatever its name is", "form", where=where, remedy="save it as .xlsx")
     for sheet in sheets_of(file, limits or Limits(), lambda name: name not in PASSED_OVER, where=where):
         any_sheet |= _read_sheet(sheet, reading, seen)
     if not (any_sheet and reading.resources) and not reading.faults.count:

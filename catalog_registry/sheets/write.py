@@ -43,7 +43,7 @@ def write_workbook(path: Path, entries: Iterable[tuple[str, CatalogueEntry]]) ->
     import xlsxwriter
 
     count, at = 0, 0
-    with xlsxwriter.Workbook(str(path), _PLAIN) as book:
+    with path.open("wb") as file, xlsxwriter.Workbook(file, _PLAIN) as book:
         sheet = book.add_worksheet(SHEET)
         _write_headings(book, sheet, COLUMNS)
         for name, entry in entries:
@@ -65,7 +65,7 @@ def write_template(path: Path) -> None:
     """Write the template: headings with drop-downs of the official values, instructions in Chinese and English, an example."""
     import xlsxwriter
 
-    with xlsxwriter.Workbook(str(path), _PLAIN) as book:
+    with path.open("wb") as file, xlsxwriter.Workbook(file, _PLAIN) as book:
         sheet = book.add_worksheet(SHEET)
         _write_headings(book, sheet, COLUMNS)
         _write_choices(sheet)

@@ -19,6 +19,7 @@ MODULES = (
     "registry",
     "applications",
     "catalogue",
+    "sheets",
     "runs",
     "audit",
     "bus",

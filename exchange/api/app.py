@@ -19,6 +19,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from exchange.api.catalogue_routes import catalogue_routes
 from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_route
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
     registry_routes(app, services, _problems)
+    catalogue_routes(app, services, _problems)
     explain_route(app, services, _problems)
     records_route(app, services, _problems)
     _health_routes(app, services)

@@ -11,6 +11,7 @@ import msgspec
 from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord, UnboundResource
 from catalog_registry.store.tables import WAYS
+from exchange.api.catalogue_forms import ImportAnswer, NationalEntry, TemplateAnswer
 
 _Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"^[^\x00]*$")]
 _Short = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")]
@@ -220,6 +221,7 @@ def history_answer(steps: Sequence[StepRecord]) -> HistoryAnswer:
 FORMS = (
     *(StepBody, HandOverBody, ApproveBody, ApplyBody, ResourcePage, ResourceAnswer),
     *(HistoryAnswer, ApplicationPage, ApplicationAnswer),
+    *(NationalEntry, ImportAnswer, TemplateAnswer),
 )
 
 

@@ -35,7 +35,8 @@ class Services:
 
     ``hub.registry`` reads as the API's role. ``registry`` takes the steps that a request asks for, by a role of its own; it
     opens no source and leaves the DAGs' snapshot to the worker. Its steps wait for one another in the database, so they have
-    one thread, ``steps``; what is read for a request has its own, ``reads``. A long change holds up neither token nor view.
+    one thread, ``steps``; what is read for a request has its own, ``reads``, and whole files have one, ``files``. A long
+    change holds up neither token nor view.
     """
 
     settings: Settings
@@ -62,6 +63,7 @@ class Services:
         self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
         self.reads = ThreadPoolExecutor(REGISTRY_READS_AT_ONCE, "registry-read")
         self.steps = ThreadPoolExecutor(1, "registry-step")
+        self.files = ThreadPoolExecutor(1, "registry-file")
         self.view.start()
         self._sums = asyncio.create_task(self._sum_up(), name="refusals")
 
@@ -79,6 +81,7 @@ class Services:
         await self.view.close()
         self.reads.shutdown(wait=False, cancel_futures=True)
         self.steps.shutdown(wait=False, cancel_futures=True)
+        self.files.shutdown(wait=False, cancel_futures=True)
         self.registry.close()
         self.hub.close()
 
