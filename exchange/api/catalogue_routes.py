@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -16,6 +17,7 @@ from catalog_registry.bring_in import FileKind, bring_in, read_file
 from catalog_registry.brought import ImportRefusedError
 from catalog_registry.exports.whole import MEDIA_TYPES, Format, Wanted, write_export
 from catalog_registry.imports import Imported
+from catalog_registry.records import PrincipalRecord
 from catalog_registry.sheets.guard import Limits
 from catalog_registry.sheets.write import MEDIA_TYPE as XLSX_TYPE
 from catalog_registry.sheets.write import write_template
@@ -23,7 +25,8 @@ from exchange.api.catalogue_forms import ImportAnswer, NationalEntry, TemplateAn
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of
 from exchange.api.registry_frame import NAME, Problems, add_route, asker_of, in_thread, json_answer, recorded
 from exchange.api.services import Services
-from schemas.errors import Fault, RejectedError
+from exchange.trust.record import LedgerRecord
+from schemas.errors import DeniedError, Fault, RejectedError
 
 CATALOGUE: Final = "/api/v1/catalogue"
 KIND: Final = "registry.catalogue"
@@ -61,6 +64,7 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
         query={
             "format": f"one of {', '.join(Format)}; else by Accept",
             "names": f"names of resources with commas between, {_MOST_NAMES} at most; else all",
+            "base": "address that names in DCAT begin with; else that of the request",
             "drafts": "true: what is not shared yet too, as far as it may be seen; national and xlsx only",
         },
     )
@@ -70,7 +74,7 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
         Contracts say where rows are read: they are for their own department, the centre and the auditor.
         """
         seen = sight(asker_of(services, request))
-        given = _parameters(request, "format", "names", "drafts")
+        given = _parameters(request, "format", "names", "drafts", "base")
         names = tuple(dict.fromkeys(name for name in given.get("names", "").split(",") if name))
         if len(names) > _MOST_NAMES or not all(NAME.fullmatch(name) for name in names):
             raise RejectedError(
@@ -79,7 +83,12 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
                 fault=Fault.CLIENT,
             )
         wanted = Wanted(
-            _format(request, given), services.settings.division, names, seen, _flag(given, "drafts"), _base(request)
+            _format(request, given),
+            services.settings.division,
+            names,
+            seen,
+            _flag(given, "drafts"),
+            given.get("base", _base(request)),
         )
         return await _file(services, MEDIA_TYPES[wanted.form], lambda path: write_export(services.hub.registry, wanted, path))
 
@@ -114,7 +123,8 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
     async def import_(request: Request) -> Response:
         """Register drafts and set entries from a spreadsheet, national JSON, or contracts; everything wrong is told at once."""
         who = asker_of(services, request)
-        check_duty(who, "import resources", IMPORTING, who.department)
+        async with _denials(services, who):
+            check_duty(who, "import resources", IMPORTING, who.department)
         given = _parameters(request, "partial", "check")
         partial, check = _flag(given, "partial"), _flag(given, "check")
         kind = _KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
@@ -133,12 +143,25 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
 
         try:
             if check:
-                done = await in_thread(services.files, act)
+                async with _denials(services, who):
+                    done = await in_thread(services.files, act)
             else:
                 done = await recorded(services, who, KIND, "import", None, act, told)
         except ImportRefusedError as error:
             return _refused(error)
         return json_answer(import_answer(done, checked=check))
+
+
+@asynccontextmanager
+async def _denials(services: Services, who: PrincipalRecord) -> AsyncIterator[None]:
+    """Put a denial on record that no ``recorded`` does."""
+    try:
+        yield
+    except DeniedError as error:
+        reason = f"import:{error.code}"
+        asked = {"principal": who.id, "department": who.department, "system": who.system}
+        await services.lookup.refusals.record(LedgerRecord(kind=KIND, outcome="refused", reason=reason, **asked))
+        raise
 
 
 def _refused(error: ImportRefusedError) -> Response:
