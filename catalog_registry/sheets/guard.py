@@ -153,7 +153,7 @@ def _broken(where: str) -> RejectedError:
 
 def _walk(archive: zipfile.ZipFile, part: str, start: Callable[[str, Mapping[str, str]], None], where: str) -> None:
     """Call ``start`` for every element of a part, its name without a prefix. A document type, and so any entity, is refused."""
-    parser = expat.ParserCreate(namespace_separator=" ")
+    parser = expat.ParserCreate("utf-8", " ")
 
     def doctype(*_: object) -> None:
         raise refused("a part of the workbook declares a document type", "form", where=where, remedy="save it again as .xlsx")

@@ -20,7 +20,6 @@ from catalog_registry.sheets.columns import (
     BY_KEY,
     COLUMNS,
     HEADINGS,
-    IDENTITY,
     LEVELS,
     WHOLE,
     Column,
@@ -92,7 +91,9 @@ class _Open:
     fields: list[dict[str, Value]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     told: set[tuple[str, int | None]] = field(default_factory=set)
-    """Keys that have a fault already, with the place of the field where they are one's."""
+    """Keys whose value has a fault already, with the place of the field where they are one's."""
+    wrong: int = 0
+    """Faults of other kinds."""
 
 
 def read_sheets(
@@ -216,8 +217,10 @@ class _Cells:
     def __init__(self, sheet: Sheet, columns: Mapping[int, Column], headed: set[int], faults: Faults) -> None:
         self.sheet = sheet
         self.columns = columns
-        self.headed = headed
         self.faults = faults
+        self._headed_to = max(headed, default=-1) + 1
+        self._bare = [place for place in range(self._headed_to) if place not in headed]
+        self._marked = {at for at, _ in sheet.formulas | sheet.errors}
         self._waiting = sorted(sheet.merges, key=lambda merge: (-merge.first_row, -merge.first_column))
         self._open: dict[int, tuple[int, Value]] = {}
 
@@ -230,7 +233,10 @@ class _Cells:
             value = row[place] if place < len(row) else None
             if place in self._open:
                 value = self._open[place][1]
-            if (at, place) in self.sheet.formulas:
+            if at not in self._marked:
+                if _said(value):
+                    said[column.key] = value
+            elif (at, place) in self.sheet.formulas:
                 self._tell(at, place, "is a formula, and formulas are not evaluated: put its value there")
                 bad.add(column.key)
             elif (at, place) in self.sheet.errors:
@@ -238,8 +244,8 @@ class _Cells:
                 bad.add(column.key)
             elif _said(value):
                 said[column.key] = value
-        for place, value in enumerate(row):
-            if place not in self.headed and _said(value):
+        for place in (*self._bare, *range(self._headed_to, len(row))):
+            if place < len(row) and _said(row[place]):
                 self._tell(at, place, "stands under no heading")
         return said, bad
 
@@ -290,7 +296,7 @@ def _resources(
             elif _same(here.cells[key][1]) != _same(value):
                 reason = f"is another one than in row {here.cells[key][0] + 1} of the same resource"
                 faults.add(_cell(name, at, places[key], BY_KEY[key], reason))
-                here.told.add((key, None))
+                here.wrong += 1
         for key in bad:
             here.told.add((key, len(here.rows)) if BY_KEY[key].of_field else (key, None))
         here.rows.append(at)
@@ -300,7 +306,14 @@ def _resources(
 
 
 def _another(here: _Open, said: Mapping[str, Value]) -> bool:
-    return any(key in said and (key in here.cells and _same(said[key]) != _same(here.cells[key][1])) for key in IDENTITY)
+    """Whether a row begins another resource: its name says so, else its code, else its title, or its provider's name."""
+    for key in ("name", "code"):
+        if key in said and (key, None) not in here.told:
+            return key not in here.cells or _same(said[key]) != _same(here.cells[key][1])
+    return any(key in said and key in here.cells and _same(said[key]) != _same(here.cells[key][1]) for key in _TITLED)
+
+
+_TITLED: Final = ("title", "provider")
 
 
 def _check_again(here: _Open, said: Mapping[str, Value], at: int, faults: Faults, seen: dict[tuple[str, str], str]) -> None:
@@ -318,7 +331,7 @@ def _check_again(here: _Open, said: Mapping[str, Value], at: int, faults: Faults
         if before != f"{here.sheet} row {at + 1}":
             reason = f"began a resource at {before} already: the rows of a resource stand together, and each stands there once"
             faults.add(_cell(here.sheet, at, here.columns.get(key), BY_KEY[key], reason))
-            here.told.add((key, None))
+            here.wrong += 1
 
 
 # Entries ------------------------------------------------------------------------------------------------------------------
@@ -327,7 +340,7 @@ def _check_again(here: _Open, said: Mapping[str, Value], at: int, faults: Faults
 def _close(one: _Open, missing: set[str], reading: Reading) -> None:
     """Make the entry of a resource whose rows were read, or tell what is wrong with it."""
     place = CellPlace(one.sheet, tuple(one.rows), one.columns)
-    told = _Told(one, place, reading.faults, len(one.told), one.told)
+    told = _Told(one, place, reading.faults, one.wrong + len(one.told), one.told)
     if any((level, None) in one.told for level in LEVELS):
         one.told.add((WHOLE.key, None))
     document: dict[str, Any] = {}

@@ -159,7 +159,7 @@ async def _denials(services: Services, who: PrincipalRecord) -> AsyncIterator[No
         yield
     except DeniedError as error:
         reason = f"import:{error.code}"
-        asked = {"principal": who.id, "department": who.department, "system": who.system}
+        asked: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system}
         await services.lookup.refusals.record(LedgerRecord(kind=KIND, outcome="refused", reason=reason, **asked))
         raise
 
