@@ -366,6 +366,7 @@ class _Plan:
             here = self._names.get(one.name)
             if coded is not None and coded is not here:
                 self._bad(one, "code", f"{entry.code} is the code of another resource, {self._called(coded)}")
+                return None
         elif coded is not None:
             here = coded
         else:
