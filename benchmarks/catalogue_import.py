@@ -14,7 +14,7 @@ from benchmarks.line import Result, Row, median
 from benchmarks.stand import Stand, stand
 from catalog_registry.exports.national import national_json
 from catalog_registry.registry import Registry
-from catalog_registry.sheets.write import write_workbook
+from catalog_registry.sheets.write import EXAMPLE, write_workbook
 from schemas.catalogue import CatalogueEntry
 from schemas.catalogue_form import read_entry
 
@@ -22,7 +22,7 @@ RESOURCES = int(os.environ.get("BENCH_RESOURCES", "10000"))
 FIELDS = 15
 BUDGET_S = 60.0
 TRIALS = 3
-_DEPARTMENT = ("market", "市场监督管理局", "91110000101623741K")
+_DEPARTMENT = ("market", EXAMPLE["provider"], EXAMPLE["provider_code"])
 
 
 def entries(count: int) -> Iterator[tuple[str, CatalogueEntry]]:
@@ -39,25 +39,12 @@ def entries(count: int) -> Iterator[tuple[str, CatalogueEntry]]:
             }
             for i in range(FIELDS)
         ]
-        document = {
+        document = EXAMPLE | {
             "classification": f"30701505{n % 100:02d}",
             "title": f"资源{n}登记信息",
             "code": f"30701505{n % 100:02d}/{n + 1:06d}",
-            "provider": _DEPARTMENT[1],
-            "provider_code": _DEPARTMENT[2],
             "abstract": f"第{n}类登记信息，包括名称、证照、状态和有效期。" * 2,
-            "format": "数据库",
             "fields": fields,
-            "sharing_type": "2",
-            "sharing_condition": "用于办理行政许可",
-            "sharing_ways": ["接口", "库表"],
-            "open": False,
-            "update_cycle": "3",
-            "published_on": "2026-10-08",
-            "channel": "1",
-            "secrecy": "非涉密",
-            "level": "县级",
-            "region": "440205",
         }
         yield f"resource_{n}", read_entry(document)
 

@@ -24,6 +24,9 @@ _MOST_FORMULAS: Final = 10_000
 _END: Final = b"PK\x05\x06"
 _OLD: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP: Final = b"PK\x03\x04"
+_COUNTS: Final = ("count", "uniqueCount")
+"""Attributes by which the reader of cells reserves space before it has seen what they count: it is never given a large one."""
+_COUNT_DIGITS: Final = 7
 _CELL: Final = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 _RELATIONS: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _STRICT_RELATIONS: Final = "http://purl.oclc.org/ooxml/officeDocument/relationships"
@@ -98,7 +101,10 @@ def look_through(file: IO[bytes], limits: Limits, wanted: Callable[[str], bool],
             if wanted(name):
                 found[name] = _sheet(archive, part, name, limits, where)
         for part in names - {sheets[name] for name in found}:
-            _through(archive, part)  # what it says of its size must be true: the reader of cells goes by it
+            if part.lower().startswith("xl/") and part.lower().endswith((".xml", ".rels")):
+                _walk(archive, part, lambda *_: None, where)
+            else:
+                _through(archive, part)  # what it says of its size must be true: the reader of cells goes by it
         return found
 
 
@@ -159,6 +165,9 @@ def _walk(archive: zipfile.ZipFile, part: str, start: Callable[[str, Mapping[str
         raise refused("a part of the workbook declares a document type", "form", where=where, remedy="save it again as .xlsx")
 
     def element(name: str, attributes: dict[str, str]) -> None:
+        for counted in _COUNTS:
+            if (told := attributes.get(counted)) is not None and not (told.isdigit() and len(told) <= _COUNT_DIGITS):
+                raise _broken(where)
         start(name.rpartition(" ")[2], attributes)
 
     parser.StartDoctypeDeclHandler = doctype

@@ -14,11 +14,11 @@ from catalog_registry.imports import Imported, Outcome
 MOST_FAULTS: Final = 500
 """Faults told in an answer; all of them are counted."""
 
-_LISTED: Final = {"items"}
 NationalEntry: Final = msgspec.defstruct(
     "NationalEntry",
     [
-        *((key, list[dict[str, Any]] if key in _LISTED else str | None, None) for key in NATIONAL.values()),
+        *((key, str | None, None) for key in NATIONAL.values() if key != NATIONAL["fields"]),
+        (NATIONAL["fields"], list[dict[str, Any]], msgspec.field(default_factory=list)),
         *((key, int, 0) for key in COUNTS),
     ],
     namespace={"__doc__": "A resource in the national form of the catalogue: an array of them is taken, or one."},

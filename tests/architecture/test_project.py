@@ -21,6 +21,7 @@ KNOWN_AS = {
     "great_expectations": "great-expectations",
     "kafka": "kafka-python",
     "prometheus_client": "prometheus-client",
+    "python_calamine": "python-calamine",
     "pydantic_settings": "pydantic-settings",
     "ruamel": "ruamel.yaml",
     "starlette": "fastapi",

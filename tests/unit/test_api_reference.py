@@ -20,7 +20,8 @@ from tests.golden.golden import assert_golden
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
 NAMELESS = {("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")}
-"""Names of resources, ids of applications, pages and versions: of no person."""
+NAMELESS |= {("query", name) for name in ("format", "names", "drafts", "base", "partial", "check")}
+"""Names of resources, ids of applications, pages and versions, forms of the catalogue: of no person."""
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -87,6 +88,12 @@ def test_cells_far_apart_are_refused_before_space_is_made_for_all_between(cell: 
     row = cell.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     far = f'<row r="{row}"><c r="{cell}"><v>1</v></c></row></sheetData>'.encode()
     assert refusal(changed({SHEET: part(SHEET).replace(b"</sheetData>", far)})).code == code
+
+
+@pytest.mark.parametrize("told", [b"8000000000000", b"10000000", b"-1"])
+def test_a_count_that_would_reserve_more_than_there_is_is_refused(told: bytes) -> None:
+    strings = re.sub(rb'uniqueCount="[0-9]+"', b'uniqueCount="' + told + b'"', part("xl/sharedStrings.xml"))
+    assert refusal(changed({"xl/sharedStrings.xml": strings})).code == "sheet.form"
 
 
 def test_a_style_far_away_is_no_cell() -> None:
