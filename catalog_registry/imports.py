@@ -34,6 +34,8 @@ from schemas.errors import RejectedError
 from schemas.odcs import read_contract
 
 _BATCH: Final = 1_000
+_MOST_SEARCHED: Final = 200
+"""Unknown departments of a file that near names are looked for."""
 Thing = TypeVar("Thing")
 
 
@@ -306,6 +308,7 @@ class _Plan:
         self._titles: dict[tuple[str, str], list[_Here]] = {}
         for here in self._names.values():
             self._titles.setdefault((here.department, here.title), []).append(here)
+        self._searched = 0
         self._sequences = {row.prefix: row.last for row in session.scalars(select(CodeSequence))}
 
     def of(self, given: Sequence[GivenEntry]) -> list[_Step]:
@@ -351,7 +354,8 @@ class _Plan:
                 return None
             found = named[0]
         if found is None:
-            close = near(entry.provider, self._by_name)
+            close = near(entry.provider, self._by_name) if self._searched < _MOST_SEARCHED else ""
+            self._searched += 1
             self._bad(one, "provider", f"there is no department {entry.provider[:40]!r}{close}")
             return None
         for key, reason in (wrong := provider_misfits(entry, found)):

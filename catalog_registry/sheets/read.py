@@ -42,6 +42,7 @@ PASSED_OVER: Final = frozenset({HELP_SHEET, EXAMPLE_SHEET, VALUES_SHEET})
 _HEADING_ROWS: Final = 20
 """Headings stand in one of so many rows, under a title and the like."""
 _ENOUGH_HEADINGS: Final = 4
+_MOST_HEADINGS: Final = 256
 _EXACT_DIGITS: Final = 15
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _BETWEEN: Final = re.compile(r"[、,，;；\s]+")
@@ -129,8 +130,9 @@ def _read_sheet(sheet: Sheet, reading: Reading, seen: dict[tuple[str, str], str]
         rest = next((True for row in rows if any(_said(value) for value in row)), False)
         if not rest:
             return False
-    found = max(range(len(head)), key=lambda at: len(_headings(head, at, sheet.merges)[0]), default=0)
-    columns, own = _headings(head, found, sheet.merges)
+    anchors = _anchors(sheet.merges)
+    found = max(range(len(head)), key=lambda at: len(_headings(head, at, anchors)[0]), default=0)
+    columns, own = _headings(head, found, anchors)
     if len(columns) < _ENOUGH_HEADINGS:
         reading.faults.add(
             BadPlace(
@@ -157,15 +159,31 @@ def _chained(head: Sequence[Sequence[Value]], rows: Iterator[Sequence[Value]]) -
     yield from rows
 
 
-def _headings(head: Sequence[Sequence[Value]], at: int, merges: Sequence[Merge]) -> tuple[dict[int, Column], dict[int, str]]:
+def _anchors(merges: Sequence[Merge]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return the first cell of each merged one in the rows that headings may stand in, as many as there can be."""
+    anchors: dict[tuple[int, int], tuple[int, int]] = {}
+    for merge in merges:
+        if merge.first_row >= _HEADING_ROWS:
+            continue
+        for at in range(merge.first_row, min(merge.last_row + 1, _HEADING_ROWS)):
+            for place in range(merge.first_column, min(merge.last_column + 1, _MOST_HEADINGS)):
+                anchors.setdefault((at, place), (merge.first_row, merge.first_column))
+        if len(anchors) >= _HEADING_ROWS * _MOST_HEADINGS:
+            break
+    return anchors
+
+
+Anchors = Mapping[tuple[int, int], tuple[int, int]]
+
+
+def _headings(head: Sequence[Sequence[Value]], at: int, anchors: Anchors) -> tuple[dict[int, Column], dict[int, str]]:
     """Return the known columns of a row of headings by their place, and all headings; one may begin in the row above."""
     known: dict[int, Column] = {}
     said: dict[int, str] = {}
     width = max((len(row) for row in head[: at + 1]), default=0)
-    near_top = [merge for merge in merges if merge.first_row <= at]
     for place in range(width):
-        own = _heading(head, at, place, near_top)
-        above = _heading(head, at - 1, place, near_top) if at else ""
+        own = _heading(head, at, place, anchors)
+        above = _heading(head, at - 1, place, anchors) if at else ""
         if own == above:
             above = ""
         for text in (f"{above}{own}", own):
@@ -177,11 +195,8 @@ def _headings(head: Sequence[Sequence[Value]], at: int, merges: Sequence[Merge])
     return known, said
 
 
-def _heading(head: Sequence[Sequence[Value]], at: int, place: int, merges: Sequence[Merge]) -> str:
-    for merge in merges:
-        if merge.first_row <= at <= merge.last_row and merge.first_column <= place <= merge.last_column:
-            at, place = merge.first_row, merge.first_column
-            break
+def _heading(head: Sequence[Sequence[Value]], at: int, place: int, anchors: Anchors) -> str:
+    at, place = anchors.get((at, place), (at, place))
     value = head[at][place] if at < len(head) and place < len(head[at]) else None
     return str(value).strip() if _said(value) else ""
 

@@ -96,6 +96,23 @@ def test_a_count_that_would_reserve_more_than_there_is_is_refused(told: bytes) -
     assert refusal(changed({"xl/sharedStrings.xml": strings})).code == "sheet.form"
 
 
+def test_merged_cells_without_number_take_no_time_without_end() -> None:
+    merges = b'<mergeCell ref="A1:XFD20"/>' * 4_000
+    sheet = part(SHEET).replace(b"</sheetData>", b"</sheetData><mergeCells>" + merges + b"</mergeCells>")
+    steps = [0]
+
+    def count(*_: object) -> None:
+        steps[0] += 1
+
+    sys.setprofile(count)
+    try:
+        reading = read_sheets(changed({SHEET: sheet}))
+    finally:
+        sys.setprofile(None)
+    assert reading.entries == []
+    assert steps[0] < 1_000_000
+
+
 def test_a_style_far_away_is_no_cell() -> None:
     far = b'<row r="1048576"><c r="XFD1048576" s="1"/></row></sheetData>'
     reading = read_sheets(changed({SHEET: part(SHEET).replace(b"</sheetData>", far)}))
