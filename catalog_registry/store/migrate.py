@@ -30,7 +30,7 @@ _STEPS: Final = (
     "GRANT UPDATE (state, row_version, changed_at) ON registry.resource TO {role}",
     "GRANT UPDATE (status) ON registry.contract_version TO {role}",
     "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
-    "GRANT UPDATE (code, title, department, source, version) ON registry.resource TO {role}",
+    "GRANT UPDATE (code, title, source, version) ON registry.resource TO {role}",
     "GRANT INSERT ON registry.resource, registry.contract_version, registry.catalogue_entry, registry.code_sequence TO {role}",
     "GRANT UPDATE (version, document, at, by) ON registry.catalogue_entry TO {role}",
     "GRANT UPDATE (last) ON registry.code_sequence TO {role}",
