@@ -52,6 +52,9 @@ DUTIES_OF_APPLICATION: Final[Mapping[ApplicationEvent, tuple[Duty, ...]]] = Mapp
 
 APPLYING: Final = (_CONSUMER,)
 
+IMPORTING: Final = (_EDITOR, _CENTRE)
+"""Who registers resources of the catalogue in bulk. An editor: drafts of the own department; the centre: whatever there is."""
+
 OVERSEEING: Final = ("registration_officer", "security_officer", "auditor")
 """Roles that see every resource and every application."""
 

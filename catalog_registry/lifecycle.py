@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from catalog_registry.acting import DUTIES_OF_RESOURCE, check_duty, check_other_person, check_version
 from catalog_registry.records import RegisteredResource, StepRecord
-from catalog_registry.resources import Resources
+from catalog_registry.resources import Resources, check_bound
 from catalog_registry.rules import check_said
 from catalog_registry.states import RESOURCE_LIFE, ResourceEvent, ResourceState
 from catalog_registry.store.history import end_withdrawal, resource_step
@@ -74,6 +74,7 @@ class Lifecycle(Resources):
             who = principal_record(known_principal(session, by))
             check_duty(who, event, DUTIES_OF_RESOURCE[event], row.department)
             check_version(version, row.row_version, name)
+            check_bound(row)
             before = ResourceState(row.state)
             after = RESOURCE_LIFE.advance(before, event)
             if event in RESOURCE_REASONED:

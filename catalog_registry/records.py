@@ -105,6 +105,25 @@ class RegisteredResource:
 
 
 @dataclass(frozen=True, slots=True)
+class UnboundResource:
+    """A draft that is in the catalogue and has no contract yet: nothing is read for it, and nobody is shared it.
+
+    ``version`` is that of the contract it has not.
+    """
+
+    name: ResourceName
+    code: str | None
+    title: str
+    department: str
+    state: ResourceState
+    row_version: int
+    entry: CatalogueEntry
+    created_at: datetime
+    changed_at: datetime
+    version: None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ContractVersionRecord:
     """One version of a resource's contract; ``hash`` is over its content, not its layout."""
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 
 from catalog_registry.bulk_exports import BulkExports
-from catalog_registry.catalogue import Catalogue
 from catalog_registry.comparison import Comparisons
 from catalog_registry.corrections import Corrections
 from catalog_registry.credentials import Credentials
 from catalog_registry.demand_analysis import Analysis
 from catalog_registry.destructions import Destructions
 from catalog_registry.harvest.harvests import Harvests
+from catalog_registry.imports import Imports
 from catalog_registry.item_workbook import Workbooks
 from catalog_registry.licence_types import LicenceTypes
 from catalog_registry.lifecycle import Lifecycle
@@ -39,7 +39,7 @@ class Registry(
     Withdrawals,
     Lifecycle,
     Comparisons,
-    Catalogue,
+    Imports,
     Principals,
     Credentials,
     Materials,

@@ -12,16 +12,23 @@ from catalog_registry.acting import Sight
 from catalog_registry.affected import Affected, affected
 from catalog_registry.asked import OF_DRAFTS, OF_SHARED_CONTRACTS, Asked, permit
 from catalog_registry.handing_on import follow_resource
-from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord, kept_contract
+from catalog_registry.records import (
+    ContractVersionRecord,
+    RegisteredResource,
+    SourceRecord,
+    UnboundResource,
+    kept_contract,
+)
 from catalog_registry.revision_states import TOLD_STATES
-from catalog_registry.rules import check_change, check_keyed, check_newer, content_hash, refused
+from catalog_registry.rules import check_change, check_fits, check_keyed, check_newer, content_hash, refused
 from catalog_registry.sources import Sources
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
 from catalog_registry.store.history import resource_step
 from catalog_registry.store.notice_tables import Revision
-from catalog_registry.store.rows import grants_of, known, resource_record, source_record
-from catalog_registry.store.tables import ContractVersion, Resource, Source, System
+from catalog_registry.store.rows import department_record, grants_of, known, resource_record, source_record, unbound_record
+from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Department, Resource, Source, System
+from schemas.catalogue_form import read_entry
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
 from schemas.evolution import diff
@@ -36,7 +43,7 @@ _NAMED: Final = 5
 
 
 class Resources(Sources):
-    """The shared resources, each with a contract in force."""
+    """The resources. One is shared by its contract; a draft may be in the catalogue before it has one."""
 
     _dags_seen: tuple[int, tuple[int, int, int] | None] | None = None
     """The registry's version, and the snapshot's file, when the one was last found to say the other."""
@@ -64,59 +71,84 @@ class Resources(Sources):
                 keeps its state, so a new version goes round no review.
             asked: who asks, and the ``row_version`` that it decided on; 0: for a new resource, a draft. None: the console.
 
+        A draft that is in the catalogue without a contract is bound to this one, and stays a draft until it was reviewed.
+
         Raises:
             DeniedError: who asks may not, or the contract is for another department's source.
             RejectedError: the contract is not valid or has no key, its source, system or department is unknown or they do not
                 belong together, this version exists with other content, a higher version is in force, the one in force has
                 other partitions or another key, the change breaks what a grant reads and nobody was given notice
                 (``contract.notice_needed``), another version is on its way (``contract.on_its_way``), the resource is being
-                reviewed or is withdrawn, or a draft is asked for of one that is shared.
+                reviewed or is withdrawn, a draft is asked for of one that is shared, or the contract does not fit the entry of
+                the draft that it would be bound to.
         """
-        contract = read_contract(contract_text, where=where)
-        check_keyed(contract)
-        digest = content_hash(contract)
-        now = self._clock.now()
+        contract = readable_contract(contract_text, where=where)
         with self._database.change() as change:
-            row = change.session.get(Resource, contract.name)
             if asked is not None:
-                state = self._may_register(change.session, asked, row, contract)
-            source = self._belongs(change.session, contract)
-            known = change.session.get(ContractVersion, (contract.name, contract.version))
-            if known is not None and known.hash != digest:
-                raise RejectedError(
-                    f"version {contract.version} of {contract.name} is registered with other content",
-                    code="contract.version_taken",
-                    where=contract.name,
-                    remedy="raise the contract's version",
-                    fault=Fault.PROVIDER,
-                )
-            if row is not None and row.version is not None and known is None:
-                check_newer(contract, row.version)
-            if row is not None and row.version is not None and known is None:
-                check_change(self._in_force(change.session, row), contract)
-                self._check_notice(change.session, row, contract)
-            before = None if row is None else row.state
-            if row is None:
-                row = Resource(name=contract.name, state=state, row_version=0, created_at=now)
-                change.session.add(row)
-            elif known is None:
-                _check_open(row, state)
-            done = None
-            if known is None:
-                done = "register" if before is None else "change"
-                self._put_in_force(change, row, contract, contract_text, digest, by)
-            if code is not None and row.code != code:
-                done = done or "code"
-                row.code, row.changed_at = code, now
-                change.event("resource.coded", contract.name, {"code": code})
-            if done is not None:
-                row.row_version += 1
-                now_has = {"version": row.version, "code": row.code}
-                resource_step(change.session, row, done, at=now, by=by, before=before, detail=now_has)
-            change.session.flush()
-            registered = self._resource(change.session, row, self._source(source, change.session))
+                state = self._may_register(change.session, asked, change.session.get(Resource, contract.name), contract)
+            row = self._register(change, contract, contract_text, by=by, code=code, state=state)
+            registered = self._registered(change.session, row)
         self.refresh_dags()
         return registered
+
+    def _register(
+        self, change: Change, contract: DataContract, contract_text: str, *, by: str, code: str | None, state: str
+    ) -> Resource:
+        """Register a contract as a part of a change, as ``register_resource``; return the resource's row."""
+        digest = content_hash(contract)
+        now = self._clock.now()
+        self._belongs(change.session, contract)
+        row = change.session.get(Resource, contract.name)
+        version = change.session.get(ContractVersion, (contract.name, contract.version))
+        if version is not None and version.hash != digest:
+            raise RejectedError(
+                f"version {contract.version} of {contract.name} is registered with other content",
+                code="contract.version_taken",
+                where=contract.name,
+                remedy="raise the contract's version",
+                fault=Fault.PROVIDER,
+            )
+        if row is not None and version is None:
+            if row.version is None:
+                self._check_binds(change.session, row, contract)
+            else:
+                check_newer(contract, row.version)
+                check_change(self._in_force(change.session, row), contract)
+                self._check_notice(change.session, row, contract)
+        before = None if row is None else row.state
+        if row is None:
+            row = Resource(name=contract.name, state=state, row_version=0, created_at=now)
+            change.session.add(row)
+        elif version is None:
+            _check_open(row, state)
+        done = None
+        if version is None:
+            done = "register" if before is None else "change"
+            self._put_in_force(change, row, contract, contract_text, digest, by)
+        if code is not None and row.code != code:
+            done = done or "code"
+            row.code, row.changed_at = code, now
+            change.event("resource.coded", contract.name, {"code": code})
+        if done is not None:
+            row.row_version += 1
+            now_has = {"version": row.version, "code": row.code}
+            resource_step(change.session, row, done, at=now, by=by, before=before, detail=now_has)
+        change.session.flush()
+        return row
+
+    def _check_binds(self, session: Session, row: Resource, contract: DataContract) -> None:
+        """Raise ``RejectedError`` where a contract is not of the draft that the catalogue has under its name."""
+        if contract.department != row.department:
+            raise refused(
+                f"the catalogue has {row.name} as {row.department}'s, and the contract says department {contract.department}",
+                "contract.other_department",
+                where=row.name,
+                remedy="name the contract's resource otherwise",
+            )
+        entry = session.get(CatalogueEntry, row.name)
+        if entry is not None:
+            department = department_record(known(session, Department, row.department, "department"))
+            check_fits(read_entry(entry.document, where=row.name), contract, department)
 
     def _may_register(
         self, session: Session, asked: Asked, row: Resource | None, contract: DataContract
@@ -233,13 +265,32 @@ class Resources(Sources):
         """Return a registered resource.
 
         Raises:
-            RejectedError: there is none of that name; near names are told.
+            RejectedError: there is none of that name; near names are told. Or it has no contract yet (``resource.unbound``).
         """
         with self._database.read() as session:
             return self._registered(session, known(session, Resource, name, "resource"))
 
+    def in_any_state(self, name: str) -> RegisteredResource | UnboundResource:
+        """Return a resource, as ``resource``, or a draft that has no contract yet."""
+        with self._database.read() as session:
+            row = known(session, Resource, name, "resource")
+            if row.version is None and (entry := session.get(CatalogueEntry, name)) is not None:
+                return unbound_record(row, entry)
+            return self._registered(session, row)
+
+    def unbound(self) -> list[UnboundResource]:
+        """Return the drafts that are in the catalogue and have no contract yet, by name."""
+        with self._database.read() as session:
+            query = (
+                select(Resource, CatalogueEntry)
+                .join(CatalogueEntry, CatalogueEntry.resource == Resource.name)
+                .where(Resource.version.is_(None))
+                .order_by(Resource.name)
+            )
+            return [unbound_record(row, entry) for row, entry in session.execute(query)]
+
     def resources(self) -> list[RegisteredResource]:
-        """Return all registered resources by name. Contracts are parsed when they are asked for."""
+        """Return all resources that have a contract, by name. Contracts are parsed when they are asked for."""
         sources = {s.name: s for s in self.sources()}
         with self._database.read() as session:
             rows = session.execute(
@@ -252,8 +303,11 @@ class Resources(Sources):
             )
             return [resource_record(row, sources[row.source], contract) for row, contract in rows if row.source in sources]
 
-    def catalogue(self, seen: Sight, *, after: str | None = None, limit: int = 50) -> list[RegisteredResource]:
-        """Return the resources that may be seen, by name: published ones, and those of the own department.
+    def catalogue(
+        self, seen: Sight, *, after: str | None = None, limit: int = 50
+    ) -> list[RegisteredResource | UnboundResource]:
+        """Return the resources that may be seen, by name: published ones, and those of the own department, drafts without a
+        contract too.
 
         Args:
             seen: by whom.
@@ -261,10 +315,14 @@ class Resources(Sources):
             limit: so many at most.
         """
         query = (
-            select(Resource, ContractVersion, Source, System.department)
-            .join(ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version))
-            .join(Source, Source.name == Resource.source)
-            .join(System, System.code == Source.system)
+            select(Resource, ContractVersion, Source, System.department, CatalogueEntry)
+            .outerjoin(
+                ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version)
+            )
+            .outerjoin(Source, Source.name == Resource.source)
+            .outerjoin(System, System.code == Source.system)
+            .outerjoin(CatalogueEntry, (CatalogueEntry.resource == Resource.name) & Resource.version.is_(None))
+            .where(Resource.version.is_not(None) | CatalogueEntry.resource.is_not(None))
             .order_by(Resource.name)
             .limit(limit)
         )
@@ -274,8 +332,10 @@ class Resources(Sources):
             query = query.where(Resource.name > after)
         with self._database.read() as session:
             return [
-                resource_record(row, source_record(source, department, self._keys_dir), contract)
-                for row, contract, source, department in session.execute(query)
+                unbound_record(row, entry)
+                if contract is None
+                else resource_record(row, source_record(source, department, self._keys_dir), contract)
+                for row, contract, source, department, entry in session.execute(query)
             ]
 
     def contract_versions(self, name: str) -> list[ContractVersionRecord]:
@@ -298,10 +358,12 @@ class Resources(Sources):
             return kept_contract(row.odcs, f"{name} {version}")
 
     def _in_force(self, session: Session, row: Resource) -> DataContract:
+        check_bound(row)
         version = session.get_one(ContractVersion, (row.name, row.version))
         return read_contract(version.odcs, where=f"{row.name} {row.version}")
 
     def _registered(self, session: Session, row: Resource) -> RegisteredResource:
+        check_bound(row)
         return self._resource(session, row, self._source(known(session, Source, row.source or "", "source"), session))
 
     def _resource(self, session: Session, row: Resource, source: SourceRecord) -> RegisteredResource:
@@ -321,6 +383,24 @@ def check_way_free(session: Session, resource: str) -> None:
             where=resource,
             remedy=f"wait until it is in force, or withdraw it: onedoor revision withdraw {waits.id}",
             fault=Fault.PROVIDER,
+        )
+
+
+def readable_contract(contract_text: str, *, where: str) -> DataContract:
+    """Return the contract of a text. Raises ``RejectedError`` where it is none, or has no key."""
+    contract = read_contract(contract_text, where=where)
+    check_keyed(contract)
+    return contract
+
+
+def check_bound(row: Resource) -> None:
+    """Raise ``RejectedError`` where a resource is in the catalogue only: it has no contract yet."""
+    if row.version is None:
+        raise refused(
+            f"{row.name} is in the catalogue, and has no contract yet",
+            "resource.unbound",
+            where=row.name,
+            remedy="bind it: register a contract of that name",
         )
 
 

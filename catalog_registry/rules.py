@@ -200,6 +200,23 @@ def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Filt
 
 def check_fits(entry: CatalogueEntry, contract: DataContract, department: DepartmentRecord) -> None:
     """Raise ``RejectedError`` where an entry of the catalogue is not of this resource; every field that is wrong is named."""
+    if wrong := [*misfits(entry, contract), *(f"{key}: {reason}" for key, reason in provider_misfits(entry, department))]:
+        count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
+        raise refused(f"the catalogue entry has {count}: {'; '.join(wrong)}", "catalogue.entry", where=contract.name)
+
+
+def provider_misfits(entry: CatalogueEntry, department: DepartmentRecord) -> list[tuple[str, str]]:
+    """Return what an entry says of its provider that is not the department's: each key with the reason."""
+    wrong = []
+    if entry.provider != department.name:
+        wrong.append(("provider", f"the resource is of {department.name}"))
+    if department.credit_code is not None and entry.provider_code != department.credit_code:
+        wrong.append(("provider_code", f"{department.name} has {department.credit_code}"))
+    return wrong
+
+
+def misfits(entry: CatalogueEntry, contract: DataContract) -> list[str]:
+    """Return what an entry says of the fields that the contract does not, as ``key: reason``."""
     said = {field.name: place for place, field in enumerate(entry.fields)}
     fields = [f.name for f in contract.fields]
     wrong = [f"fields[{place}].name: the contract has no field {name}" for name, place in said.items() if name not in fields]
@@ -211,10 +228,4 @@ def check_fits(entry: CatalogueEntry, contract: DataContract, department: Depart
         for f in entry.fields
         if f.name in fields and f.primary_key != (f.name in keys)
     ]
-    if entry.provider != department.name:
-        wrong.append(f"provider: the resource is of {department.name}")
-    if department.credit_code is not None and entry.provider_code != department.credit_code:
-        wrong.append(f"provider_code: {department.name} has {department.credit_code}")
-    if wrong:
-        count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
-        raise refused(f"the catalogue entry has {count}: {'; '.join(wrong)}", "catalogue.entry", where=contract.name)
+    return wrong

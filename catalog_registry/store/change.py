@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -117,13 +117,12 @@ class Database:
                 return
             version.value += 1
             now = self.clock.now()
-            for type_, subject, data in change.events:
-                session.add(
-                    Outbox(
-                        id=new_id("e", now), at=now, topic=event_topic("registry"), key=subject, type=type_, payload=dict(data)
-                    )
-                )
-                session.flush()
+            topic = event_topic("registry")
+            rows = [
+                {"id": new_id("e", now), "at": now, "topic": topic, "key": subject, "type": type_, "payload": dict(data)}
+                for type_, subject, data in change.events
+            ]
+            session.execute(insert(Outbox), rows)  # one after the other, so that ``n`` is their order
             session.execute(text("SELECT pg_notify(:channel, :version)"), {"channel": CHANNEL, "version": str(version.value)})
 
     def version(self) -> int:

@@ -26,11 +26,13 @@ from catalog_registry.records import (
     SourceRecord,
     StepRecord,
     SystemRecord,
+    UnboundResource,
 )
 from catalog_registry.states import ApplicationState, ResourceState
 from catalog_registry.store.tables import (
     Application,
     Base,
+    CatalogueEntry,
     ContractVersion,
     Department,
     Grant,
@@ -40,6 +42,7 @@ from catalog_registry.store.tables import (
     Source,
     System,
 )
+from schemas.catalogue_form import read_entry
 from schemas.errors import Fault, RejectedError
 from schemas.resource import ResourceName
 from schemas.rowfilter import kept_filter
@@ -158,6 +161,21 @@ def resource_record(row: Resource, source: SourceRecord, contract: ContractVersi
         source=source,
         contract_hash=contract.hash,
         odcs=contract.odcs,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+    )
+
+
+def unbound_record(row: Resource, entry: CatalogueEntry) -> UnboundResource:
+    """Return the record of a draft that has an entry in the catalogue and no contract."""
+    return UnboundResource(
+        name=ResourceName(row.name),
+        code=row.code,
+        title=row.title,
+        department=row.department,
+        state=ResourceState(row.state),
+        row_version=row.row_version,
+        entry=read_entry(entry.document, where=row.name),
         created_at=row.created_at,
         changed_at=row.changed_at,
     )

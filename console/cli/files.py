@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from schemas.errors import Fault, RejectedError
+
+T = TypeVar("T")
 
 
 def write_whole(out: Path, chunks: Iterable[bytes]) -> None:
     """Write a file whole or not at all. Raises ``RejectedError`` (``export.file``) where it cannot be written."""
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+
+    def write(draft: Path) -> None:
         with draft.open("wb") as file:
             file.writelines(chunks)
+
+    write_by(out, write)
+
+
+def write_by(out: Path, write: Callable[[Path], T]) -> T:
+    """Write a file whole or not at all; return what the writer of its draft returned."""
+    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        done = write(draft)
         draft.replace(out)
     except OSError as error:
         raise RejectedError(
@@ -25,6 +37,7 @@ def write_whole(out: Path, chunks: Iterable[bytes]) -> None:
         ) from error
     finally:
         draft.unlink(missing_ok=True)
+    return done
 
 
 def read_whole(file: Path, most_bytes: int, what: str) -> bytes:

@@ -29,6 +29,7 @@ MODULES = (
     "harvest",
     "items",
     "licence_types",
+    "sheets",
     "runs",
     "audit",
     "bus",

@@ -23,7 +23,14 @@ from schemas.errors import Fault, RejectedError
 from schemas.secret import Secret
 
 if TYPE_CHECKING:
-    from catalog_registry.records import GrantRecord, PrincipalRecord, Receiver, RegisteredResource, SourceRecord
+    from catalog_registry.records import (
+        GrantRecord,
+        PrincipalRecord,
+        Receiver,
+        RegisteredResource,
+        SourceRecord,
+        UnboundResource,
+    )
     from connectors.api import Source, TableShape
     from exchange.bootstrap import Hub
     from schemas.draft import Draft
@@ -206,13 +213,14 @@ def resource_list(as_json: Json = False) -> None:
     Example: onedoor resource list
     """
     with _hub() as hub:
-        rows = hub.registry.resources()
+        rows, drafts = hub.registry.resources(), hub.registry.unbound()
         output.show(
-            [_resource_fields(r) for r in rows],
+            [_resource_fields(r) for r in rows] + [_unbound_fields(r) for r in drafts],
             as_json=as_json,
             text=lambda: output.table(
                 ("resource", "title", "department", "source", "version", "state"),
-                [(r.name, r.title, r.department, r.source.name, r.version, r.state) for r in rows],
+                [(r.name, r.title, r.department, r.source.name, r.version, r.state) for r in rows]
+                + [(r.name, r.title, r.department, "", "no contract yet", r.state) for r in drafts],
             ),
         )
 
@@ -227,7 +235,14 @@ def resource_show(
     Example: onedoor resource show divisions --contract > divisions.odcs.yaml
     """
     with _hub() as hub:
-        made = hub.registry.resource(name)
+        from catalog_registry.records import UnboundResource
+
+        made = hub.registry.resource(name) if contract else hub.registry.in_any_state(name)
+        if isinstance(made, UnboundResource):
+            fields = [{"name": f.name, "type": f.data_type, "key": f.primary_key, "title": f.title} for f in made.entry.fields]
+            draft = _unbound_fields(made)
+            output.show(draft | {"fields": fields}, as_json=as_json, text=lambda: _unbound_text(made, draft))
+            return
         if contract and not as_json:
             sys.stdout.write(made.odcs)
             return
@@ -598,6 +613,14 @@ def _resource_fields(made: RegisteredResource) -> dict[str, Any]:
     }
 
 
+def _unbound_fields(made: UnboundResource) -> dict[str, Any]:
+    """Return a draft without a contract: what it gets with one is null, or empty."""
+    absent: dict[str, Any] = {"source": None, "version": None, "schedule": None}
+    of_row = {name: getattr(made, name) for name in ("name", "title", "code", "department", "state", "row_version")}
+    keys = [field.name for field in made.entry.fields if field.primary_key]
+    return of_row | absent | {"key": keys, "personal": []}
+
+
 def _grant_fields(made: GrantRecord) -> dict[str, Any]:
     shown = {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
     quota = None if made.quota is None else made.quota.document()
@@ -616,6 +639,19 @@ def _principal_fields(made: PrincipalRecord) -> dict[str, Any]:
         "ranges": [str(network) for network in made.ranges],
         "revoked_at": made.revoked_at,
     }
+
+
+def _unbound_text(made: UnboundResource, shown: dict[str, Any]) -> Any:
+    from rich.console import Group
+
+    head = "\n".join(
+        f"{name:<12}{shown[name] if shown[name] is not None else '-'}" for name in ("name", "title", "code", "state")
+    )
+    fields = output.table(
+        ("field", "type", "key", "title"),
+        [(f.name, f.data_type, "yes" if f.primary_key else "", f.title) for f in made.entry.fields],
+    )
+    return Group(head, "", fields, "", f"no contract yet; then: onedoor resource register {made.name}.odcs.yaml")
 
 
 def _resource_text(shown: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from exchange.api import (
     account_routes,
+    catalogue_routes,
     contract_forms,
     contract_routes,
     correction_forms,
@@ -43,6 +44,7 @@ ROUTES: Final[tuple[Callable[[FastAPI, Services, Problems], None], ...]] = (
     contract_routes.contract_routes,
     contract_routes.grant_routes,
     harvest_routes.harvest_routes,
+    catalogue_routes.catalogue_routes,
     notice_routes.notice_routes,
     terms_routes.terms_routes,
     item_routes.item_routes,

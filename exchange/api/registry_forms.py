@@ -10,8 +10,9 @@ import msgspec
 
 from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.demand_records import RatingSum
-from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord
+from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord, UnboundResource
 from catalog_registry.store.tables import WAYS
+from exchange.api.catalogue_forms import ImportAnswer, NationalEntry, TemplateAnswer
 
 _Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"^[^\x00]*$")]
 _Short = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")]
@@ -107,7 +108,7 @@ class ResourceLine(msgspec.Struct, frozen=True):
     title: str
     department: str
     state: str
-    version: Annotated[str, msgspec.Meta(description="of its contract")]
+    version: Annotated[str | None, msgspec.Meta(description="of its contract; null: a draft that has none yet")]
     row_version: Annotated[int, msgspec.Meta(description="raised by every change; the number in the ETag")]
     changed_at: datetime
 
@@ -202,13 +203,19 @@ class ApplicationPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def resource_line(found: RegisteredResource) -> ResourceLine:
+def resource_line(found: RegisteredResource | UnboundResource) -> ResourceLine:
     """Return a resource for a list."""
     return msgspec.convert(_line(found), ResourceLine)
 
 
-def resource_answer(found: RegisteredResource, rated: RatingSum | None) -> ResourceAnswer:
-    """Return a resource with its fields and the mean of its ratings; never where it is read from."""
+def resource_answer(found: RegisteredResource | UnboundResource, rated: RatingSum | None) -> ResourceAnswer:
+    """Return a resource with its fields and the mean of its ratings; never where it is read from.
+
+    Of a draft without a contract the fields are those that the catalogue has.
+    """
+    if isinstance(found, UnboundResource):
+        catalogued = [FieldAnswer(f.name, f.title, "", f.data_type, f.primary_key, False) for f in found.entry.fields]
+        return ResourceAnswer(**_line(found), fields=catalogued)
     fields = [
         FieldAnswer(f.name, f.title, f.description, str(f.logical_type), f.required, f.personal) for f in found.contract.fields
     ]
@@ -216,7 +223,7 @@ def resource_answer(found: RegisteredResource, rated: RatingSum | None) -> Resou
     return ResourceAnswer(**_line(found), fields=fields, rating=rating)
 
 
-def _line(found: RegisteredResource) -> dict[str, Any]:
+def _line(found: RegisteredResource | UnboundResource) -> dict[str, Any]:
     return {
         "name": str(found.name),
         "code": found.code,
@@ -254,4 +261,5 @@ def history_answer(steps: Sequence[StepRecord]) -> HistoryAnswer:
 FORMS = (
     *(StepBody, HandOverBody, ApproveBody, ApplyBody, ResourcePage, ResourceAnswer),
     *(HistoryAnswer, ApplicationPage, ApplicationAnswer),
+    *(NationalEntry, ImportAnswer, TemplateAnswer),
 )

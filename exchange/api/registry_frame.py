@@ -43,6 +43,7 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "registry.conflict": 412,
         **{f"{what}.unknown": 404 for what in (*_LIVES, "licence_type", "notice", "withdrawal", "registry")},
         **{f"{what}.state": 409 for what in _LIVES},
+        "resource.unbound": 409,
         "revision.not_shared": 409,
         "revision.outdated": 409,
         "contract.on_its_way": 409,
@@ -251,6 +252,8 @@ def add_route(
     tagged: bool = False,
     query: Mapping[str, str] = MappingProxyType({}),
     media_types: Sequence[str] = ("application/json",),
+    body_types: Sequence[str] = ("application/json",),
+    many: bool = False,
 ) -> Callable[[Callable[[Request], Awaitable[Response]]], None]:
     """Return what adds a route, with its words in the reference; its refusals become problem documents.
 
@@ -273,6 +276,8 @@ def add_route(
         tagged: its answer has an ``ETag``.
         query: further parameters of the query, each with its words.
         media_types: what the answer comes as.
+        body_types: what the body may come as.
+        many: the answer as JSON is an array of them.
     """
     declare(app, method, path, tag=tag, summary=summary, who=who, note=note)
     changes = (body is not None and not made) if versioned is None else versioned
@@ -288,7 +293,8 @@ def add_route(
     if 400 in described:
         described[400]["description"] = "The request is wrong; nothing was done."
     with_tag = {"headers": {"ETag": {"description": "its version", "schema": {"type": "string"}}}}
-    schema = {"schema": {"$ref": f"#/components/schemas/{answer.__name__}"}}
+    of_one = {"$ref": f"#/components/schemas/{answer.__name__}"}
+    schema: dict[str, Any] = {"schema": {"type": "array", "items": of_one} if many else of_one}
     described[201 if made else 200] = {
         "description": "As it is now.",
         "content": {kind: schema if kind == "application/json" else {} for kind in media_types},
@@ -297,8 +303,9 @@ def add_route(
     parameters = _parameters(path, listed=listed, changes=changes, query=query)
     extra: dict[str, Any] = {"security": [{"client": []}], "parameters": parameters}
     if body is not None:
-        reference = {"$ref": f"#/components/schemas/{body.__name__}"}
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": reference}}}
+        reference = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
+        taken = {kind: reference if kind == "application/json" else {} for kind in body_types}
+        extra["requestBody"] = {"required": True, "content": taken}
 
     def add(do: Callable[[Request], Awaitable[Response]]) -> None:
         async def answered(request: Request) -> Response:

@@ -21,7 +21,7 @@ from catalog_registry.acting import (
     sight,
 )
 from catalog_registry.application_clock import ApplicationClock, clocks_of
-from catalog_registry.records import ApplicationRecord, PrincipalRecord, RegisteredResource
+from catalog_registry.records import ApplicationRecord, PrincipalRecord, RegisteredResource, UnboundResource
 from catalog_registry.registry import Registry
 from catalog_registry.states import ApplicationEvent, ResourceEvent, ResourceState
 from exchange.api.asking import Body, body_of
@@ -91,14 +91,14 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
     @route("GET", "/{name}", summary="Show a resource", answer=ResourceAnswer, tagged=True, who=EVERYBODY, note=_UNPUBLISHED)
     async def resource(request: Request) -> Response:
         """Show a resource with its fields. Of one that is not published and not of the own department nothing is shown."""
-        found = await seen_resource(services, sight(asker_of(services, request)), request.path_params["name"])
+        found = await seen_in_any_state(services, sight(asker_of(services, request)), request.path_params["name"])
         return await answer_resource(services, found)
 
     @route("GET", "/{name}/history", summary="Show what was done to a resource", answer=HistoryAnswer, denied=True, who=SEEING)
     async def resource_history(request: Request) -> Response:
         """Show who did what, when and why, to the resource's department, the centre and the auditor."""
         seen = sight(asker_of(services, request))
-        found = await seen_resource(services, seen, request.path_params["name"])
+        found = await seen_in_any_state(services, seen, request.path_params["name"])
         if not seen.of_department(found.department):
             raise DeniedError(
                 "the history of a resource is for its department, the centre and the auditor",
@@ -123,7 +123,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
             """Take a step of a resource's life."""
             who = asker_of(services, request)
             seen = sight(who)
-            found = await seen_resource(services, seen, request.path_params["name"])
+            found = await seen_in_any_state(services, seen, request.path_params["name"])
             version, body = version_of(request, found.name), await body_of(request, StepBody)
             done = await recorded(
                 services,
@@ -272,14 +272,28 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
 
 
 async def seen_resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
-    """Return a resource that may be seen. Raises ``RejectedError`` where there is none."""
-    found = await read_known(services, services.hub.registry.resource, name, NAME, "resource.unknown")
+    """Return a resource with a contract that may be seen. Raises ``RejectedError`` where there is none."""
+    found = await seen_in_any_state(services, seen, name)
+    if isinstance(found, UnboundResource):
+        raise RejectedError(
+            f"{name} is in the catalogue, and has no contract yet",
+            code="resource.unbound",
+            where=name,
+            remedy="bind it: register a contract of that name",
+            fault=Fault.CLIENT,
+        )
+    return found
+
+
+async def seen_in_any_state(services: Services, seen: Sight, name: str) -> RegisteredResource | UnboundResource:
+    """Return a resource that may be seen, also a draft without a contract. Raises ``RejectedError`` where there is none."""
+    found = await read_known(services, services.hub.registry.in_any_state, name, NAME, "resource.unknown")
     if found is None or not (found.state is ResourceState.PUBLISHED or seen.of_department(found.department)):
         raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
     return found
 
 
-async def answer_resource(services: Services, found: RegisteredResource, *, status: int = 200) -> Response:
+async def answer_resource(services: Services, found: RegisteredResource | UnboundResource, *, status: int = 200) -> Response:
     """Return a resource with its rating."""
     rated = await in_thread(services.reads, lambda: services.hub.registry.rating_of(found.name))
     return json_answer(resource_answer(found, rated), tag=found.row_version, status=status)

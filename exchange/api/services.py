@@ -38,7 +38,8 @@ class Services:
     ``hub.registry`` reads as the API's role. ``registry`` takes the steps that a request asks for, by a role of its own; it
     opens no source, keeps a source's password in the keys folder, and leaves the DAGs' snapshot to the worker. ``used`` says
     when it was last noted that a secret was used. Its steps wait for one another in the database, so they have
-    one thread, ``steps``; what is read for a request has its own, ``reads``. A long change holds up neither token nor view.
+    one thread, ``steps``; what is read for a request has its own, ``reads``, and whole files have one, ``files``. A long
+    change holds up neither token nor view.
     """
 
     settings: Settings
@@ -71,6 +72,7 @@ class Services:
         self.records = Query(self.view, self._rows, self.reader, self.ledger, refusals, keys, self.clock, self.quotas, bulk)
         self.verifier = TokenVerifier.of(keys, self.view.current)
         self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
+        self.files = ThreadPoolExecutor(1, "registry-file")
         self.view.start()
         self._sums = asyncio.create_task(self._sum_up(), name="refusals")
         self._tidying = asyncio.create_task(self._tidy(), name="quotas")
@@ -91,6 +93,7 @@ class Services:
         await self.view.close()
         self.reads.shutdown(wait=False, cancel_futures=True)
         self.steps.shutdown(wait=False, cancel_futures=True)
+        self.files.shutdown(wait=False, cancel_futures=True)
         self.registry.close()
         self.hub.close()
 

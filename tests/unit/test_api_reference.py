@@ -22,7 +22,7 @@ REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
 NAMELESS = {*(("path", name) for name in ("name", "id", "code")), ("header", "If-Match")}
 NAMELESS |= {("query", name) for name in ("limit", "after", "state", "resource", "department", "assigned", "unread")}
 NAMELESS |= {("query", name) for name in ("since", "until", "from", "to", "by", "history", "catalogue", "gone")}
-NAMELESS |= {("query", name) for name in ("basic_code", "at", "format", "base")}
+NAMELESS |= {("query", name) for name in ("basic_code", "at", "format", "base", "names", "drafts", "partial", "check")}
 """Names of resources and departments, ids of applications, pages, versions, days and what chooses a list: of no person."""
 
 
