@@ -28,7 +28,7 @@ from schemas.catalogue import (
     read_classification,
 )
 from schemas.codes import credit_code, division_code
-from schemas.form import Form, Names, choice, member, shown
+from schemas.form import Form, Names, choice, member, refuse, shown
 
 KEYS: Final = (
     *("classification", "title", "code", "provider", "provider_code", "abstract", "format", "fields", "sharing_type"),
