@@ -14,12 +14,15 @@ from catalog_registry.acting import check_version
 from catalog_registry.records import EntryRecord, ListedResource
 from catalog_registry.resources import SHARED, Resources
 from catalog_registry.rules import check_fits, refused
+from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
+from catalog_registry.store.codes import count_code
+from catalog_registry.store.documents import write_documents
 from catalog_registry.store.history import resource_step
 from catalog_registry.store.rows import department_record, known
 from catalog_registry.store.tables import CatalogueEntry as EntryRow
 from catalog_registry.store.tables import CodeSequence, ContractVersion, Department, Resource
-from schemas.catalogue import CatalogueEntry, is_code, official_code, read_code
+from schemas.catalogue import CatalogueEntry, is_code, official_code
 from schemas.catalogue_form import entry_document, read_entry
 from schemas.resource import ResourceName
 
@@ -42,7 +45,8 @@ class Catalogue(Resources):
             expected_version: the version of the entry that this was decided on; 0: there was none.
 
         Raises:
-            RejectedError: the entry was changed meanwhile (``registry.conflict``), its fields are not the contract's or its
+            RejectedError: the entry was changed meanwhile (``registry.conflict``), the resource is being reviewed
+                (``resource.under_review``), the entry's fields are not the contract's or its
                 provider is not the department (``catalogue.entry``), or it names another code than the resource's.
         """
         with self._database.change() as change:
@@ -50,6 +54,13 @@ class Catalogue(Resources):
             row = known(session, Resource, name, "resource")
             here = session.get(EntryRow, name)
             check_version(expected_version, 0 if here is None else here.version, f"the catalogue entry of {name}")
+            if row.state == ResourceState.SUBMITTED:
+                raise refused(
+                    f"{name} is being reviewed, so its catalogue entry stays as it was submitted",
+                    "resource.under_review",
+                    where=name,
+                    remedy="have it published or rejected first",
+                )
             department = department_record(known(session, Department, row.department, "department"))
             check_fits(entry, self._in_force(session, row), department)
             code = self._code(change, row, entry, by)
@@ -63,6 +74,7 @@ class Catalogue(Resources):
             here.version += 1
             change.event("catalogue.set", name, {"version": here.version, "code": code, "by": by})
             session.flush()
+            write_documents(session, row)
             return _record(here)
 
     def entry(self, name: str) -> EntryRecord | None:
@@ -155,12 +167,12 @@ class Catalogue(Resources):
                     where=row.name,
                     remedy="register the resource with --code and its official code",
                 )
-            _count(change.session, row.code)
+            count_code(change.session, row.code)
             return row.code
         code = entry.code or self._next_code(change.session, entry.classification.prefix)
         if change.session.scalars(select(Resource.name).where(Resource.code == code)).first() is not None:
             raise refused(f"another resource has code {code}", "catalogue.code_taken", where=row.name)
-        _count(change.session, code)
+        count_code(change.session, code)
         row.code, row.changed_at = code, self._clock.now()
         row.row_version += 1
         detail = {"version": row.version, "code": code}
@@ -176,19 +188,6 @@ class Catalogue(Resources):
         while session.scalars(select(Resource.name).where(Resource.code == official_code(prefix, number))).first() is not None:
             number += 1
         return official_code(prefix, number)
-
-
-def _count(session: Session, code: str) -> None:
-    """Keep the number of a code from being given again."""
-    found = read_code(code)
-    if found is None:
-        return
-    prefix, number = found
-    counted = session.get(CodeSequence, prefix)
-    if counted is None:
-        session.add(CodeSequence(prefix=prefix, last=number))
-    else:
-        counted.last = max(counted.last, number)
 
 
 def _check_listed(session: Session, names: Collection[str]) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from catalog_registry.records import DepartmentRecord, SystemRecord
 from catalog_registry.rules import check_code, check_said, refused
 from catalog_registry.store.change import Part
+from catalog_registry.store.documents import rename_department
 from catalog_registry.store.rows import department_record, known, no_cycle
 from catalog_registry.store.tables import Department, System
 from schemas.codes import CODES
@@ -35,6 +36,8 @@ class Parties(Part):
                 change.session.add(row)
                 change.event("department.made", code, {"name": name, "parent": parent})
             elif (row.name, row.credit_code, row.parent) != (name, credit_code, parent):
+                if row.name != name:
+                    rename_department(change.session, code, row.name, name)
                 row.name, row.credit_code, row.parent = name, credit_code, parent
                 change.event("department.changed", code, {"name": name, "parent": parent})
             return department_record(row)

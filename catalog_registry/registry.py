@@ -14,10 +14,11 @@ from catalog_registry.materials import Materials
 from catalog_registry.parties import Parties
 from catalog_registry.principals import Principals
 from catalog_registry.records import RegistryEvent
+from catalog_registry.search import Search
 from catalog_registry.store.tables import Outbox
 
 
-class Registry(Parties, Applications, Lifecycle, Comparisons, Catalogue, Principals, Materials):
+class Registry(Parties, Applications, Lifecycle, Comparisons, Catalogue, Search, Principals, Materials):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 
     Each part is in the module of its name. ``version()`` is a number that every change raises, for caches; the channel

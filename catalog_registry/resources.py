@@ -14,6 +14,8 @@ from catalog_registry.rules import check_change, content_hash, newer, refused
 from catalog_registry.sources import Sources
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
+from catalog_registry.store.codes import count_code
+from catalog_registry.store.documents import write_documents
 from catalog_registry.store.history import resource_step
 from catalog_registry.store.rows import known, resource_record, source_record
 from catalog_registry.store.tables import ContractVersion, Resource, Source, System
@@ -105,12 +107,15 @@ class Resources(Sources):
             if code is not None and row.code != code:
                 done = done or "code"
                 row.code, row.changed_at = code, now
+                count_code(change.session, code)
                 change.event("resource.coded", contract.name, {"code": code})
             if done is not None:
                 row.row_version += 1
                 now_has = {"version": row.version, "code": row.code}
                 resource_step(change.session, row, done, at=now, by=by, before=before, detail=now_has)
             change.session.flush()
+            if done is not None:
+                write_documents(change.session, row, contract)
             registered = self._resource(change.session, row, self._source(source, change.session))
         self.refresh_dags()
         return registered

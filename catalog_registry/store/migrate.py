@@ -31,6 +31,8 @@ _STEPS: Final = (
     "GRANT UPDATE (status) ON registry.contract_version TO {role}",
     "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
+    "GRANT INSERT, UPDATE, DELETE ON registry.search_document TO {role}",
+    "GRANT INSERT ON registry.search_number, registry.search_miss TO {role}",
 )
 """What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
 
