@@ -1,7 +1,7 @@
 """What results are counted under, in a few bytes of each document. Pure.
 
-A search that finds half of a large catalogue counts all of it; PostgreSQL gives the bytes of all hits as one value, and they are
-counted here, which is quicker than to group rows by eight columns.
+A search that finds half of a large catalogue counts all of it. PostgreSQL gives the bytes of all hits as one value, and they
+are counted here, which is quicker than to group rows by eight columns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Final
 from schemas.catalogue import CatalogueEntry, Category, SharingType, UpdateCycle, stale_from
 
 _PACK: Final = struct.Struct(">HHBBBBI")  # provider, item, sharing type, cycle, format, quality, stale from
-_WIDTH: Final = _PACK.size
+WIDTH: Final = _PACK.size
+"""Bytes of a document."""
 _NEVER: Final = 0
 _UNPROMISED: Final = 1
 _NOTHING: Final = 0xFF
@@ -115,7 +116,7 @@ def runs_told(facets: bytes, now: datetime) -> tuple[Quality, Freshness]:
 
 def quality_in(facets: bytes) -> Quality:
     """Return what the facets of a document, no cover, say of the quality of its rows."""
-    return _QUALITIES[_PACK.unpack(facets)[5]]
+    return _QUALITIES[int(facets[7])]
 
 
 def quality_of(rows: int, set_aside: int) -> Quality:
@@ -141,11 +142,11 @@ def counted(data: bytes, words: Mapping[Facet, Mapping[int, str]], now: datetime
         if item:
             found[Facet.ITEM][str(item)] = count
             _add(found[Facet.CATEGORY], str(item // 100), count)
-    found[Facet.SHARING_TYPE] = {kind.value: data[4::_WIDTH].count(int(kind)) for kind in SharingType}
-    found[Facet.UPDATE_CYCLE] = {cycle.value: data[5::_WIDTH].count(int(cycle)) for cycle in UpdateCycle}
-    formats = data[6::_WIDTH]
+    found[Facet.SHARING_TYPE] = {kind.value: data[4::WIDTH].count(int(kind)) for kind in SharingType}
+    found[Facet.UPDATE_CYCLE] = {cycle.value: data[5::WIDTH].count(int(cycle)) for cycle in UpdateCycle}
+    formats = data[6::WIDTH]
     found[Facet.FORMAT] = {word: formats.count(n) for n, word in words[Facet.FORMAT].items()}
-    qualities = data[7::_WIDTH]
+    qualities = data[7::WIDTH]
     found[Facet.QUALITY] = {quality.value: qualities.count(n) for n, quality in enumerate(Quality)}
     for until, count in stale.items():
         if until != _NO_TIME:
@@ -203,7 +204,7 @@ def _numbers(data: bytes, form: str, place: int) -> Counter[int]:
     """Return how often each number stands at a place, which is counted in numbers of its form."""
     numbers = memoryview(data).cast(form)  # type: ignore[call-overload]
     size = numbers.itemsize
-    as_read = Counter(numbers[place :: _WIDTH // size].tolist())
+    as_read = Counter(numbers[place :: WIDTH // size].tolist())
     return Counter({int.from_bytes(n.to_bytes(size, sys.byteorder), "big"): count for n, count in as_read.items()})
 
 

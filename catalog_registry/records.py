@@ -13,7 +13,7 @@ from typing import Any
 
 from catalog_registry.secret_place import read_secret, url_with_password
 from catalog_registry.states import ApplicationState, ResourceState
-from schemas.catalogue import CatalogueEntry
+from schemas.catalogue import BasisKind, CatalogueEntry
 from schemas.contract import DataContract
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
@@ -96,6 +96,16 @@ class RegisteredResource:
     def contract(self) -> DataContract:
         """The contract in force, parsed."""
         return kept_contract(self.odcs, f"{self.name} {self.version}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What others see of a resource that is not shared: its name and the reason, as the catalogue says them."""
+
+    name: ResourceName
+    title: str
+    basis_kind: BasisKind
+    basis: str
 
 
 @dataclass(frozen=True, slots=True)

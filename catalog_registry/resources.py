@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from catalog_registry import snapshot
 from catalog_registry.acting import Sight
-from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord, kept_contract
+from catalog_registry.records import ContractVersionRecord, Cover, RegisteredResource, SourceRecord, kept_contract
 from catalog_registry.rules import check_change, content_hash, newer, refused
 from catalog_registry.sources import Sources
 from catalog_registry.states import ResourceState
@@ -17,8 +17,8 @@ from catalog_registry.store.change import Change
 from catalog_registry.store.codes import count_code
 from catalog_registry.store.documents import write_documents
 from catalog_registry.store.history import resource_step
-from catalog_registry.store.rows import known, resource_record, source_record
-from catalog_registry.store.tables import ContractVersion, Resource, Source, System
+from catalog_registry.store.rows import cover_record, known, resource_record, source_record
+from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Resource, Source, System
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
 from schemas.odcs import read_contract
@@ -207,8 +207,24 @@ class Resources(Sources):
             )
             return [resource_record(row, sources[row.source], contract) for row, contract in rows if row.source in sources]
 
-    def catalogue(self, seen: Sight, *, after: str | None = None, limit: int = 50) -> list[RegisteredResource]:
+    def resource_seen(self, name: str, seen: Sight) -> RegisteredResource | Cover | None:
+        """Return a resource as somebody may see it; None where there is none, or it is not published and another department's.
+
+        Of a resource that is not shared, others see the name and the reason only.
+        """
+        with self._database.read() as session:
+            row = session.get(Resource, name)
+            if row is None or seen.of_department(row.department):
+                return None if row is None else self._registered(session, row)
+            if row.state != ResourceState.PUBLISHED:
+                return None
+            entry = session.get(CatalogueEntry, name)
+            return (None if entry is None else cover_record(row, entry)) or self._registered(session, row)
+
+    def catalogue(self, seen: Sight, *, after: str | None = None, limit: int = 50) -> list[RegisteredResource | Cover]:
         """Return the resources that may be seen, by name: published ones, and those of the own department.
+
+        Of a resource that is not shared, others see the name and the reason only.
 
         Args:
             seen: by whom.
@@ -216,10 +232,11 @@ class Resources(Sources):
             limit: so many at most.
         """
         query = (
-            select(Resource, ContractVersion, Source, System.department)
+            select(Resource, ContractVersion, Source, System.department, CatalogueEntry)
             .join(ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version))
             .join(Source, Source.name == Resource.source)
             .join(System, System.code == Source.system)
+            .outerjoin(CatalogueEntry, CatalogueEntry.resource == Resource.name)
             .order_by(Resource.name)
             .limit(limit)
         )
@@ -229,8 +246,9 @@ class Resources(Sources):
             query = query.where(Resource.name > after)
         with self._database.read() as session:
             return [
-                resource_record(row, source_record(source, department, self._keys_dir), contract)
-                for row, contract, source, department in session.execute(query)
+                (None if entry is None or seen.of_department(row.department) else cover_record(row, entry))
+                or resource_record(row, source_record(source, department, self._keys_dir), contract)
+                for row, contract, source, department, entry in session.execute(query)
             ]
 
     def contract_versions(self, name: str) -> list[ContractVersionRecord]:

@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session
 
 from catalog_registry.acting import Sight
-from catalog_registry.facets import Counted, Facet, Freshness, Quality, Ran, counted, runs_told, span
+from catalog_registry.facets import WIDTH, Counted, Facet, Freshness, Quality, Ran, counted, runs_told, span
 from catalog_registry.resources import Resources
 from catalog_registry.rules import refused
 from catalog_registry.store.documents import note_run, numbered, write_documents
@@ -139,12 +139,12 @@ class Search(Resources):
             if facets:
                 data = bytes(session.scalars(select(func.string_agg(_DOC.facets, b"")).where(*where)).one() or b"")
                 told = counted(data, numbers, now)
-                counted_all = sum(n.count for n in told[Facet.SHARING_TYPE])
+                counted_all = len(data) // WIDTH
         last = f"{rows[limit - 1][0]}.{rows[limit - 1][1]}" if len(rows) > limit else None
         return Found(hits, last, counted_all, told)
 
     def index_resources(self, names: Collection[str] = ()) -> int:
-        """Make the documents of resources anew, all or those named; return how many. What they say stays searchable meanwhile."""
+        """Make the documents of resources anew, all or those named, and return how many; they are found meanwhile."""
         with self._database.read() as session:
             for_all = session.scalars(select(Resource.name).order_by(Resource.name)).all()
         wanted = list(dict.fromkeys(names)) or list(for_all)

@@ -42,7 +42,16 @@ _TWO_WAYS: Final = {
     **dict.fromkeys("调提弹", "dt"),
     **dict.fromkeys("参盛", "cs"),
     **dict.fromkeys("屏便", "bp"),
-    **{"行": "hx", "会": "hk", "车": "cj", "乐": "ly", "率": "ls", "还": "hx", "给": "gj", "厦": "sx", "属": "sz", "卡": "kq"},
+    "行": "hx",
+    "会": "hk",
+    "车": "cj",
+    "乐": "ly",
+    "率": "ls",
+    "还": "hx",
+    "给": "gj",
+    "厦": "sx",
+    "属": "sz",
+    "卡": "kq",
 }
 
 
@@ -89,7 +98,7 @@ def heading_of(title: str, *names: str) -> str:
 
 
 def looks_personal(text: str) -> bool:
-    """Say whether a text has what may be the number of a person, a phone, an account or an enterprise, or an address of mail."""
+    """Say whether a text has what may be the number of a person, a phone, an account, an enterprise, or an address of mail."""
     return "@" in text or _NUMBER.search(_BETWEEN_DIGITS.sub("", folded(text))) is not None
 
 
@@ -102,7 +111,7 @@ class Question:
 
     @property
     def tsquery(self) -> str:
-        """The question as PostgreSQL's ``tsquery``: each term in what a document says of itself, or in its department's name."""
+        """The question as PostgreSQL's ``tsquery``: each term in what a document says, or in its department's name."""
         return " & ".join(f"({_asked(term, '')} | {_asked(term, DEPARTMENT_MARK)})" for term in self.terms)
 
 
@@ -153,7 +162,6 @@ def _initials(run: str) -> tuple[frozenset[str], tuple[str, ...]]:
     letters = [
         "".join(dict.fromkeys(read[:1] + _TWO_WAYS.get(char, ""))) for read, char in zip(_readings(run), run, strict=True)
     ]
-    from_each = [
-        tuple("".join(way) for way in islice(product(*letters[i : i + _MOST_INITIALS]), _MOST_READINGS)) for i in range(len(run))
-    ]
+    ways = [islice(product(*letters[i : i + _MOST_INITIALS]), _MOST_READINGS) for i in range(len(run))]
+    from_each = [tuple("".join(way) for way in found) for found in ways]
     return frozenset(chain.from_iterable(from_each)), from_each[0]

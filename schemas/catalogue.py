@@ -246,7 +246,7 @@ def fresh(cycle: UpdateCycle, last_as_of: datetime | None, now: datetime) -> boo
 
 
 def stale_from(cycle: UpdateCycle, as_of: datetime) -> datetime | None:
-    """Return the first instant at which what holds an instant is no longer fresh, as ``fresh`` says; None: it promises no time."""
+    """Return the first instant at which it is no longer fresh, as ``fresh`` says; None where the cycle promises no time."""
     if cycle in (UpdateCycle.IRREGULAR, UpdateCycle.OTHER):
         return None
     if cycle is UpdateCycle.REAL_TIME:

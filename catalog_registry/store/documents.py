@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, cast, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from catalog_registry.facets import COVER, MOST_FORMATS, MOST_PROVIDERS, Facet, Ran, packed, quality_in, with_run
@@ -78,12 +78,11 @@ def place_documents(session: Session, row: Resource) -> None:
 def rename_department(session: Session, code: str, before: str, after: str) -> None:
     """Have the documents of a department's resources found by its new name."""
     was, now = _department_tokens(code, before), _department_tokens(code, after)
+    left = func.ts_delete(SearchDocument.tokens, cast(sorted(was - now), ARRAY(Text)))
     session.execute(
         update(SearchDocument)
         .where(SearchDocument.department == code, ~SearchDocument.cover)
-        .values(
-            tokens=func.ts_delete(SearchDocument.tokens, sorted(was - now)).op("||")(func.array_to_tsvector(sorted(now)))
-        )
+        .values(tokens=left.op("||")(func.array_to_tsvector(cast(sorted(now), ARRAY(Text)))))
     )
 
 
@@ -136,7 +135,7 @@ def _write_cover(session: Session, row: Resource, entry: CatalogueEntry | None) 
 
 
 def _write(session: Session, *, tokens: set[str], **values: object) -> None:
-    values["tokens"] = func.array_to_tsvector(sorted(tokens))
+    values["tokens"] = func.array_to_tsvector(cast(sorted(tokens), ARRAY(Text)))
     key = ("resource", "cover")
     made = insert(SearchDocument).values(**values)
     changed = {name: made.excluded[name] for name in values if name not in key}

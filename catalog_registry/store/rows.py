@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from catalog_registry.records import (
     ApplicationRecord,
+    Cover,
     DepartmentRecord,
     GrantRecord,
     PrincipalKind,
@@ -27,6 +28,7 @@ from catalog_registry.store.tables import (
     Application,
     ApplicationHistory,
     Base,
+    CatalogueEntry,
     ContractVersion,
     Department,
     Grant,
@@ -35,6 +37,7 @@ from catalog_registry.store.tables import (
     ResourceHistory,
     Source,
 )
+from schemas.catalogue import BasisKind, SharingType
 from schemas.errors import Fault, RejectedError
 from schemas.resource import ResourceName
 from schemas.rowfilter import kept_filter
@@ -130,6 +133,14 @@ def resource_record(row: Resource, source: SourceRecord, contract: ContractVersi
         created_at=row.created_at,
         changed_at=row.changed_at,
     )
+
+
+def cover_record(row: Resource, entry: CatalogueEntry) -> Cover | None:
+    """Return what others see of a resource with this entry, where it is not shared; None where it is."""
+    said = entry.document
+    if said["sharing_type"] != SharingType.NOT_SHARED:
+        return None
+    return Cover(ResourceName(row.name), said["title"], BasisKind(said["sharing_basis_kind"]), said["sharing_basis"])
 
 
 def grant_record(row: Grant) -> GrantRecord:

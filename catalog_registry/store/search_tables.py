@@ -1,4 +1,4 @@
-"""The tables that the catalogue is searched in. They hold nothing that cannot be made again, but the words that found nothing."""
+"""The tables that the catalogue is searched in. All can be made again, but the words that found nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SearchNumber(Base):
 
 
 class SearchMiss(Base):
-    """Words that a department searched by and found nothing; none that look like somebody's number. For the analysis of demand."""
+    """Words that a department searched by and found nothing; none that look like somebody's number."""
 
     __tablename__ = "search_miss"
     __table_args__ = (

@@ -19,6 +19,7 @@ MODULES = (
     "registry",
     "applications",
     "catalogue",
+    "search",
     "runs",
     "audit",
     "bus",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import output
+from console.cli.hub import As, sees
 from console.cli.hub import contract_text as _read
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
@@ -22,7 +23,7 @@ from schemas.errors import Fault, RejectedError
 from schemas.secret import Secret
 
 if TYPE_CHECKING:
-    from catalog_registry.records import GrantRecord, PrincipalRecord, Receiver, RegisteredResource, SourceRecord
+    from catalog_registry.records import Cover, GrantRecord, PrincipalRecord, Receiver, RegisteredResource, SourceRecord
     from connectors.api import Source, TableShape
     from exchange.bootstrap import Hub
     from schemas.draft import Draft
@@ -203,12 +204,15 @@ def resource_register(
         )
 
 
-def resource_list(as_json: Json = False) -> None:
-    """List the registered resources.
+def resource_list(who: As = None, as_json: Json = False) -> None:
+    """List the registered resources; with --as those that somebody may see.
 
     Example: onedoor resource list
     """
     with _hub() as hub:
+        if who is not None:
+            _list_seen(hub, who, as_json=as_json)
+            return
         rows = hub.registry.resources()
         output.show(
             [_resource_fields(r) for r in rows],
@@ -220,16 +224,31 @@ def resource_list(as_json: Json = False) -> None:
         )
 
 
+def _list_seen(hub: Hub, who: str, *, as_json: bool) -> None:
+    """List what somebody may see; of a resource that is not shared the name and the reason."""
+    seen, rows, after = sees(hub, who), [], None
+    while page := hub.registry.catalogue(seen, after=after, limit=500):
+        rows += [seen_fields(r) for r in page]
+        after = page[-1].name
+    names = ("name", "title", "department", "version", "state", "not_shared")
+    text = [[row.get(n) or "" for n in names[:-1]] + [(row.get("not_shared") or {}).get("basis", "")] for row in rows]
+    output.show(rows, as_json=as_json, text=lambda: output.table(("resource", *names[1:]), text))
+
+
 def resource_show(
     name: Annotated[str, typer.Argument(help="The resource.")],
     contract: Annotated[bool, typer.Option("--contract", help="Print the contract's own text.")] = False,
+    who: As = None,
     as_json: Json = False,
 ) -> None:
-    """Show a resource: its fields, versions and grants.
+    """Show a resource: its fields, versions and grants; with --as what somebody may see of it.
 
     Example: onedoor resource show divisions --contract > divisions.odcs.yaml
     """
     with _hub() as hub:
+        if who is not None:
+            output.show(seen_fields(seen_by(hub, name, who), fields=True), as_json=as_json)
+            return
         made = hub.registry.resource(name)
         if contract and not as_json:
             sys.stdout.write(made.odcs)
@@ -251,6 +270,33 @@ def resource_show(
         shown["versions"] = hub.registry.contract_versions(name)
         shown["grants"] = [g.id for g in hub.registry.grants(resource=name)]
         output.show(shown, as_json=as_json, text=lambda: _resource_text(shown))
+
+
+def seen_by(hub: Hub, name: str, who: str) -> RegisteredResource | Cover:
+    """Return a resource as somebody may see it.
+
+    Raises:
+        RejectedError: there is none, or it is not for that one to see; the two are told alike.
+    """
+    found = hub.registry.resource_seen(name, sees(hub, who))
+    if found is None:
+        raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
+    return found
+
+
+def seen_fields(found: RegisteredResource | Cover, *, fields: bool = False) -> dict[str, Any]:
+    """Return what is told of a resource to somebody who may see this of it: no source, no grant."""
+    from catalog_registry.records import Cover
+
+    if isinstance(found, Cover):
+        why = {"basis_kind": found.basis_kind.value, "basis": found.basis}
+        return {"name": found.name, "title": found.title, "not_shared": why}
+    shown: dict[str, Any] = {
+        name: getattr(found, name) for name in ("name", "code", "title", "department", "state", "version", "row_version")
+    }
+    if fields:
+        shown["fields"] = [{"name": f.name, "type": f.logical_type.value, "title": f.title} for f in found.contract.fields]
+    return shown
 
 
 # Grants --------------------------------------------------------------------------------------------------------------

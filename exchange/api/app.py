@@ -26,6 +26,8 @@ from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, prob
 from exchange.api.records_route import records_route
 from exchange.api.registry_forms import schemas
 from exchange.api.registry_routes import registry_routes
+from exchange.api.search_forms import schemas as search_schemas
+from exchange.api.search_routes import search_routes
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
 from exchange.licences.lookup import LookupAnswer, LookupRequest
@@ -75,6 +77,7 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
     registry_routes(app, services, _problems)
+    search_routes(app, services, _problems)
     explain_route(app, services, _problems)
     records_route(app, services, _problems)
     _health_routes(app, services)
@@ -302,7 +305,9 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     (request, answer, *_), components = msgspec.json.schema_components(
         [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest], ref_template="#/components/schemas/{name}"
     )
-    document.setdefault("components", {}).setdefault("schemas", {}).update(components | schemas() | {"Problem": _PROBLEM})
+    document.setdefault("components", {}).setdefault("schemas", {}).update(
+        components | schemas() | search_schemas() | {"Problem": _PROBLEM}
+    )
     document["components"]["securitySchemes"] = {
         "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}
     }

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from catalog_registry.application_clock import ApplicationClock
-from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord
+from catalog_registry.records import ApplicationRecord, Cover, RegisteredResource, StepRecord
 from catalog_registry.store.tables import WAYS
 
 _Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"^[^\x00]*$")]
@@ -82,23 +82,31 @@ class FieldAnswer(msgspec.Struct, frozen=True):
     personal: bool
 
 
+class NotSharedAnswer(msgspec.Struct, frozen=True):
+    """Why a resource is not shared."""
+
+    basis_kind: Annotated[str, msgspec.Meta(description="1 law, 2 policy, 3 sensitive, 4 other")]
+    basis: str
+
+
 class ResourceLine(msgspec.Struct, frozen=True):
-    """A resource in a list."""
+    """A resource in a list. Of one that is not shared others see name, title and ``not_shared``: the rest is null."""
 
     name: str
     code: str | None
     title: str
-    department: str
-    state: str
-    version: Annotated[str, msgspec.Meta(description="of its contract")]
-    row_version: Annotated[int, msgspec.Meta(description="raised by every change; the number in the ETag")]
-    changed_at: datetime
+    department: str | None
+    state: str | None
+    version: Annotated[str | None, msgspec.Meta(description="of its contract")]
+    row_version: Annotated[int | None, msgspec.Meta(description="raised by every change; the number in the ETag")]
+    changed_at: datetime | None
+    not_shared: Annotated[NotSharedAnswer | None, msgspec.Meta(description="null: it may be seen")] = None
 
 
-class ResourceAnswer(ResourceLine, frozen=True):
+class ResourceAnswer(ResourceLine, frozen=True, kw_only=True):
     """A resource."""
 
-    fields: Sequence[FieldAnswer]
+    fields: Annotated[Sequence[FieldAnswer] | None, msgspec.Meta(description="null where it is not shared")]
 
 
 class ResourcePage(msgspec.Struct, frozen=True):
@@ -176,20 +184,26 @@ class ApplicationPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def resource_line(found: RegisteredResource) -> ResourceLine:
+def resource_line(found: RegisteredResource | Cover) -> ResourceLine:
     """Return a resource for a list."""
-    return msgspec.convert(_line(found), ResourceLine)
+    return ResourceLine(**_line(found))
 
 
-def resource_answer(found: RegisteredResource) -> ResourceAnswer:
+def resource_answer(found: RegisteredResource | Cover) -> ResourceAnswer:
     """Return a resource with its fields; never where it is read from."""
+    if isinstance(found, Cover):
+        return ResourceAnswer(**_line(found), fields=None)
     fields = [
         FieldAnswer(f.name, f.title, f.description, str(f.logical_type), f.required, f.personal) for f in found.contract.fields
     ]
     return ResourceAnswer(**_line(found), fields=fields)
 
 
-def _line(found: RegisteredResource) -> dict[str, Any]:
+def _line(found: RegisteredResource | Cover) -> dict[str, Any]:
+    if isinstance(found, Cover):
+        hidden = dict.fromkeys(("code", "department", "state", "version", "row_version", "changed_at"))
+        why = NotSharedAnswer(found.basis_kind.value, found.basis)
+        return {"name": str(found.name), "title": found.title, "not_shared": why} | hidden
     return {
         "name": str(found.name),
         "code": found.code,

@@ -21,9 +21,9 @@ from catalog_registry.acting import (
     sight,
 )
 from catalog_registry.application_clock import ApplicationClock, clock_of
-from catalog_registry.records import ApplicationRecord, PrincipalRecord, RegisteredResource
+from catalog_registry.records import ApplicationRecord, Cover, PrincipalRecord, RegisteredResource
 from catalog_registry.registry import Registry
-from catalog_registry.states import ApplicationEvent, ResourceEvent, ResourceState
+from catalog_registry.states import ApplicationEvent, ResourceEvent
 from exchange.api.asking import Body, body_of
 from exchange.api.registry_forms import (
     ApplicationAnswer,
@@ -80,7 +80,10 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
 
     @route("GET", "", summary="List the resources", answer=ResourcePage, listed=True, who=EVERYBODY, note=_UNPUBLISHED)
     async def resources(request: Request) -> Response:
-        """List published resources and, whatever their state, those of the own department; centre and auditor see all."""
+        """List published resources and, whatever their state, those of the own department; centre and auditor see all.
+
+        Of a resource that is not shared, others see name, title and reason.
+        """
         seen = sight(asker_of(services, request))
         after, limit = page_of(request, NAME)
         rows = await in_thread(services.reads, lambda: services.hub.registry.catalogue(seen, after=after, limit=limit + 1))
@@ -89,16 +92,18 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
 
     @route("GET", "/{name}", summary="Show a resource", answer=ResourceAnswer, tagged=True, who=EVERYBODY, note=_UNPUBLISHED)
     async def resource(request: Request) -> Response:
-        """Show a resource with its fields. Of one that is not published and not of the own department nothing is shown."""
-        found = await _resource(services, sight(asker_of(services, request)), request.path_params["name"])
-        return json_answer(resource_answer(found), tag=found.row_version)
+        """Show a resource with its fields. Of one that is not published and not of the own department nothing is shown, of one
+        that is not shared the name and the reason.
+        """
+        found = await _seen(services, sight(asker_of(services, request)), request.path_params["name"])
+        return json_answer(resource_answer(found), tag=None if isinstance(found, Cover) else found.row_version)
 
     @route("GET", "/{name}/history", summary="Show what was done to a resource", answer=HistoryAnswer, denied=True, who=SEEING)
     async def resource_history(request: Request) -> Response:
         """Show who did what, when and why, to the resource's department, the centre and the auditor."""
         seen = sight(asker_of(services, request))
-        found = await _resource(services, seen, request.path_params["name"])
-        if not seen.of_department(found.department):
+        found = await _seen(services, seen, request.path_params["name"])
+        if isinstance(found, Cover) or not seen.of_department(found.department):
             raise DeniedError(
                 "the history of a resource is for its department, the centre and the auditor",
                 code="registry.history",
@@ -122,7 +127,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
             """Take a step of a resource's life."""
             who = asker_of(services, request)
             seen = sight(who)
-            found = await _resource(services, seen, request.path_params["name"])
+            found = await _resource(services, who, seen, request.path_params["name"], event)
             version, body = version_of(request, found.name), await body_of(request, StepBody)
             done = await recorded(
                 services,
@@ -171,7 +176,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
         """Ask for fields of a published resource, in the name of the principal's department."""
         who = asker_of(services, request)
         body = await body_of(request, ApplyBody)
-        found = await _resource(services, sight(who), body.resource)
+        found = await _seen(services, sight(who), body.resource)
 
         def ask() -> ApplicationRecord:
             asked = {name: getattr(body, name) for name in body.__struct_fields__}
@@ -269,10 +274,31 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
 # What may be seen -------------------------------------------------------------------------------------------------------
 
 
-async def _resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
-    found = await read_known(services, services.hub.registry.resource, name, NAME, "resource.unknown")
-    if found is None or not (found.state is ResourceState.PUBLISHED or seen.of_department(found.department)):
+async def _seen(services: Services, seen: Sight, name: str) -> RegisteredResource | Cover:
+    def read(known: str) -> RegisteredResource | Cover | None:
+        return services.hub.registry.resource_seen(known, seen)
+
+    found = await read_known(services, read, name, NAME, "resource.unknown")
+    if found is None:
         raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
+    return found
+
+
+async def _resource(
+    services: Services, who: PrincipalRecord, seen: Sight, name: str, event: ResourceEvent
+) -> RegisteredResource:
+    """Return the resource that a step is for. One that is not shared is of another department, which is not named."""
+    found = await _seen(services, seen, name)
+    if isinstance(found, Cover):
+
+        def deny() -> RegisteredResource:
+            raise DeniedError(
+                f"{who.name} is of {who.department} and may not {event} what is another department's",
+                code="registry.other_department",
+                fault=Fault.CLIENT,
+            )
+
+        return await recorded(services, who, RESOURCE_KIND, event, found.name, deny, lambda _: {})
     return found
 
 

@@ -20,6 +20,7 @@ from exchange.store.database import Connection, translated
 from exchange.store.land import CONSUMER, Lander
 from exchange.store.positions import positions
 from exchange.worker.duties import hold
+from exchange.worker.found import Found
 from exchange.worker.outbox import publish_outbox
 from exchange.worker.report import Reporter
 from exchange.worker.sweep import sweep
@@ -227,6 +228,7 @@ class Worker:
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
                 ("sweep", 5.0, lambda: sweep(hub, connection)),
                 ("dags", 30.0, hub.registry.refresh_dags),
+                ("search", 10.0, Found(hub, connection)),
                 ("bus", 600.0, hub.maintain_bus),
             ]
             while not self.stopping.wait(0.2):

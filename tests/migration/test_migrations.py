@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import NullPool, create_engine
 
+from catalog_registry import registry  # noqa: F401 - it brings the tables of every part
 from catalog_registry.store import migrate
 from catalog_registry.store.tables import ADMINISTRATORS, SCHEMA, Base
 from console.local.ports import choose

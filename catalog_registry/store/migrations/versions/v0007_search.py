@@ -69,6 +69,7 @@ def upgrade() -> None:
         schema=SCHEMA,
     )
     op.create_index("ix_search_miss_at", "search_miss", ["at"], schema=SCHEMA)
+    op.execute("CREATE INDEX run_proved ON exchange.run (ended_at) WHERE state = 'proved'")
     op.execute(
         """INSERT INTO registry.code_sequence AS s (prefix, last)
            SELECT split_part(code, '/', 1), max(split_part(code, '/', 2)::bigint) FROM registry.resource
