@@ -15,6 +15,8 @@ from exchange.api.registry_frame import MOST
 
 _Values = Annotated[list[Annotated[str, msgspec.Meta(max_length=200)]], msgspec.Meta(max_length=50)]
 
+_After = Annotated[str, msgspec.Meta(max_length=60)]
+
 
 class SearchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is searched. Values of one facet: any of them; of several facets: all of them."""
@@ -37,7 +39,7 @@ class SearchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     freshness: Annotated[_Values, msgspec.Meta(description=", ".join(Freshness))] = []
     facets: Annotated[bool | None, msgspec.Meta(description="count all that was found; null: on the first page")] = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 20
-    after: Annotated[str | None, msgspec.Meta(max_length=60, description="the next of the page before")] = None
+    after: Annotated[_After | None, msgspec.Meta(description="the next of the page before")] = None
 
     @property
     def narrowed(self) -> Narrowed:
