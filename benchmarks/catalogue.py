@@ -70,7 +70,7 @@ def made(count: int) -> Iterator[Made]:
         cycle = _CYCLES[mixed(n, 5) % len(_CYCLES)]
         kind = "3" if n % 50 == 7 else "1" if mixed(n, 6) % 4 else "2"
         prefix = f"{1 + mixed(n, 7) % 3}{mixed(n, 8) % 14 + 1:02d}{mixed(n, 9) % 40 + 1:03d}"
-        fields = _words("")
+        fields: list[dict[str, Any]] = []
         for i in range(FIELDS):
             of, is_ = _FIELD_OF[mixed(n, 20 + i) % len(_FIELD_OF)], _FIELD_IS[mixed(n, 50 + i) % len(_FIELD_IS)]
             letters = _LETTERS[mixed(n, 80 + i) % 26] + _LETTERS[mixed(n, 90 + i) % 26]

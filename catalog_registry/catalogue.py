@@ -62,7 +62,8 @@ class Catalogue(Resources):
                     remedy="have it published or rejected first",
                 )
             department = department_record(known(session, Department, row.department, "department"))
-            check_fits(entry, self._in_force(session, row), department)
+            contract = self._in_force(session, row)
+            check_fits(entry, contract, department)
             code = self._code(change, row, entry, by)
             document = entry_document(replace(entry, code=code))
             if here is None:
@@ -74,7 +75,7 @@ class Catalogue(Resources):
             here.version += 1
             change.event("catalogue.set", name, {"version": here.version, "code": code, "by": by})
             session.flush()
-            write_documents(session, row)
+            write_documents(session, row, contract)
             return _record(here)
 
     def entry(self, name: str) -> EntryRecord | None:

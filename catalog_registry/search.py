@@ -31,11 +31,12 @@ from sqlalchemy.orm import Session
 
 from catalog_registry.acting import Sight
 from catalog_registry.facets import WIDTH, Counted, Facet, Freshness, Quality, Ran, counted, runs_told, span
+from catalog_registry.records import kept_contract
 from catalog_registry.resources import Resources
 from catalog_registry.rules import refused
 from catalog_registry.store.documents import note_run, numbered, write_documents
 from catalog_registry.store.search_tables import SearchDocument, SearchMiss
-from catalog_registry.store.tables import CatalogueEntry, Department, Resource
+from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Department, Resource
 from catalog_registry.words import MAX_QUESTION, Question, looks_personal, read_question
 
 Narrowed = Mapping[Facet, Sequence[str]]
@@ -46,7 +47,7 @@ _DOC: Final = SearchDocument
 _CURSOR: Final = re.compile(r"([0-3])\.([a-z][a-z0-9_]{0,47})")
 _NONE: Final[Narrowed] = MappingProxyType({})
 _MOST_VALUES: Final = 50
-_BATCH: Final = 200
+_BATCH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,12 @@ class Search(Resources):
             done += len(names)
 
     def _index(self, names: Sequence[str]) -> None:
+        with self._database.read() as session:
+            query = select(ContractVersion).join(
+                Resource, (Resource.name == ContractVersion.resource) & (Resource.version == ContractVersion.version)
+            )
+            for kept in session.scalars(query.where(Resource.name.in_(names))):
+                kept_contract(kept.odcs, f"{kept.resource} {kept.version}")  # read now, while nobody waits for the change
         with self._database.change() as change:  # no event: what is registered does not change
             for row in change.session.scalars(select(Resource).where(Resource.name.in_(names))):
                 write_documents(change.session, row)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Text, cast, delete, func, select, update
@@ -23,6 +25,54 @@ from schemas.contract import DataContract
 _MOST: Final = {Facet.PROVIDER: MOST_PROVIDERS, Facet.FORMAT: MOST_FORMATS}
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a resource is found by; ``SearchDocument`` says what each part is."""
+
+    cover: bool
+    seen: str
+    department: str
+    heading: str
+    facets: bytes
+    as_of: datetime | None
+    tokens: frozenset[str]
+
+
+def documents_of(
+    row: Resource,
+    department: str,
+    entry: CatalogueEntry | None,
+    contract: DataContract | None,
+    ran: Ran,
+    number: Callable[[Facet, str], int],
+) -> list[Document]:
+    """Return the documents of a resource: its own and, where it is not shared but published, that for others.
+
+    Args:
+        row: the resource.
+        department: the name of its department.
+        entry: what the catalogue says of it.
+        contract: the one in force.
+        ran: what its last proved run says.
+        number: the number of a word that documents are counted under.
+    """
+    title = row.title if entry is None else entry.title
+    facets = packed(
+        number(Facet.PROVIDER, row.department), 0 if entry is None else number(Facet.FORMAT, entry.format), entry, ran
+    )
+    own = Document(
+        cover=False,
+        seen=_seen(row, entry),
+        department=row.department,
+        heading=heading_of(title, row.name, *(() if row.code is None else (row.code,))),
+        facets=facets,
+        as_of=ran.as_of,
+        tokens=frozenset(_tokens(row, entry, contract) | _department_tokens(row.department, department)),
+    )
+    cover = _cover(row, entry)
+    return [own] if cover is None else [own, cover]
+
+
 def write_documents(session: Session, row: Resource, contract: DataContract | None = None) -> None:
     """Make the documents of a resource what the registry says of it now.
 
@@ -31,48 +81,36 @@ def write_documents(session: Session, row: Resource, contract: DataContract | No
         row: the resource, as it is after the change.
         contract: the one in force; None: it is read.
     """
-    here = session.get(EntryRow, row.name)
-    entry = None if here is None else read_entry(here.document, where=row.name)
+    entry = _entry(session, row)
     if contract is None and row.version is not None:
         kept = session.get_one(ContractVersion, (row.name, row.version))
         contract = kept_contract(kept.odcs, f"{row.name} {row.version}")
-    department = session.get_one(Department, row.department)
-    before = session.execute(
-        select(SearchDocument.as_of, SearchDocument.facets).where(SearchDocument.resource == row.name, ~SearchDocument.cover)
-    ).first()
-    ran = Ran() if before is None else Ran(before.as_of, quality_in(before.facets))
-    provider = _number(session, Facet.PROVIDER, row.department)
-    format_ = 0 if entry is None else _number(session, Facet.FORMAT, entry.format)
-    title = row.title if entry is None else entry.title
-    _write(
-        session,
-        resource=row.name,
-        cover=False,
-        seen="all" if row.state == ResourceState.PUBLISHED and not _not_shared(entry) else "own",
-        department=row.department,
-        heading=heading_of(title, row.name, *(() if row.code is None else (row.code,))),
-        facets=packed(provider, format_, entry, ran),
-        as_of=ran.as_of,
-        tokens=_tokens(row, entry, contract) | _department_tokens(department.code, department.name),
-    )
-    _write_cover(session, row, entry)
+    department = session.get_one(Department, row.department).name
+    found = select(SearchDocument.cover, SearchDocument.as_of, SearchDocument.facets)
+    before = {one.cover: one for one in session.execute(found.where(SearchDocument.resource == row.name))}
+    ran = Ran(before[False].as_of, quality_in(before[False].facets)) if False in before else Ran()
+    made = documents_of(row, department, entry, contract, ran, lambda kind, word: _number(session, kind, word))
+    for document in made:
+        _write(session, row.name, document)
+    if True in before and len(made) == 1:
+        _drop_cover(session, row.name)
 
 
 def place_documents(session: Session, row: Resource) -> None:
     """Make the documents of a resource seen by those who may see it in the state that it is in now; its words stay."""
-    here = session.get(EntryRow, row.name)
-    entry = None if here is None else read_entry(here.document, where=row.name)
-    seen = "all" if row.state == ResourceState.PUBLISHED and not _not_shared(entry) else "own"
+    entry = _entry(session, row)
     placed = session.execute(
         update(SearchDocument)
         .where(SearchDocument.resource == row.name, ~SearchDocument.cover)
-        .values(seen=seen)
+        .values(seen=_seen(row, entry))
         .returning(SearchDocument.resource)
     ).all()
-    if placed:
-        _write_cover(session, row, entry)
-    else:
+    if not placed:
         write_documents(session, row)
+    elif (cover := _cover(row, entry)) is not None:
+        _write(session, row.name, cover)
+    else:
+        _drop_cover(session, row.name)
 
 
 def rename_department(session: Session, code: str, before: str, after: str) -> None:
@@ -112,33 +150,38 @@ def numbered(session: Session) -> dict[Facet, dict[int, str]]:
     return words
 
 
+def _entry(session: Session, row: Resource) -> CatalogueEntry | None:
+    here = session.get(EntryRow, row.name)
+    return None if here is None else read_entry(here.document, where=row.name)
+
+
 def _not_shared(entry: CatalogueEntry | None) -> bool:
     return entry is not None and entry.sharing.type is SharingType.NOT_SHARED
 
 
-def _write_cover(session: Session, row: Resource, entry: CatalogueEntry | None) -> None:
-    """Have others find the name of a resource that is not shared, where there is one, and nothing else."""
+def _seen(row: Resource, entry: CatalogueEntry | None) -> str:
+    """Return by whom the document of all that is said of a resource is seen."""
+    return "all" if row.state == ResourceState.PUBLISHED and not _not_shared(entry) else "own"
+
+
+def _cover(row: Resource, entry: CatalogueEntry | None) -> Document | None:
+    """Return what others find of a resource that is published and not shared: its name, and nothing else."""
     if entry is None or not _not_shared(entry) or row.state != ResourceState.PUBLISHED:
-        session.execute(delete(SearchDocument).where(SearchDocument.resource == row.name, SearchDocument.cover))
-        return
-    _write(
-        session,
-        resource=row.name,
-        cover=True,
-        seen="others",
-        department=row.department,
-        heading=heading_of(entry.title, row.name),
-        facets=COVER,
-        as_of=None,
-        tokens=_named(entry.title, row.name),
-    )
+        return None
+    heading, tokens = heading_of(entry.title, row.name), frozenset(_named(entry.title, row.name))
+    return Document(True, "others", row.department, heading, COVER, None, tokens)
 
 
-def _write(session: Session, *, tokens: set[str], **values: object) -> None:
-    values["tokens"] = func.array_to_tsvector(cast(sorted(tokens), ARRAY(Text)))
+def _drop_cover(session: Session, resource: str) -> None:
+    session.execute(delete(SearchDocument).where(SearchDocument.resource == resource, SearchDocument.cover))
+
+
+def _write(session: Session, resource: str, document: Document) -> None:
+    said = {name: getattr(document, name) for name in Document.__slots__}
+    said["tokens"] = func.array_to_tsvector(cast(sorted(document.tokens), ARRAY(Text)))
     key = ("resource", "cover")
-    made = insert(SearchDocument).values(**values)
-    changed = {name: made.excluded[name] for name in values if name not in key}
+    made = insert(SearchDocument).values(resource=resource, **said)
+    changed = {name: made.excluded[name] for name in said if name not in key}
     session.execute(made.on_conflict_do_update(index_elements=key, set_=changed))
 
 
