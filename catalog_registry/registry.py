@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from catalog_registry.applications import Applications
 from catalog_registry.catalogue import Catalogue
 from catalog_registry.comparison import Comparisons
+from catalog_registry.following import Following
 from catalog_registry.lifecycle import Lifecycle
 from catalog_registry.materials import Materials
 from catalog_registry.parties import Parties
@@ -18,7 +19,7 @@ from catalog_registry.search import Search
 from catalog_registry.store.tables import Outbox
 
 
-class Registry(Parties, Applications, Lifecycle, Comparisons, Catalogue, Search, Principals, Materials):
+class Registry(Parties, Applications, Lifecycle, Comparisons, Catalogue, Search, Following, Principals, Materials):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 
     Each part is in the module of its name. ``version()`` is a number that every change raises, for caches; the channel

@@ -69,6 +69,13 @@ def upgrade() -> None:
         schema=SCHEMA,
     )
     op.create_index("ix_search_miss_at", "search_miss", ["at"], schema=SCHEMA)
+    op.create_index(
+        "ix_contract_version_with_role",
+        "contract_version",
+        ["resource", "version"],
+        schema=SCHEMA,
+        postgresql_where=sa.text("odcs LIKE '%onedoor.role%'"),
+    )
     op.execute("CREATE INDEX run_proved ON exchange.run (ended_at) WHERE state = 'proved'")
     op.execute(
         """INSERT INTO registry.code_sequence AS s (prefix, last)
