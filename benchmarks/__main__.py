@@ -31,6 +31,7 @@ LINES = (
     "lookup",
     "records",
     "authorise",
+    "registry",
     "dags",
 )
 
