@@ -65,7 +65,14 @@ class Asker:
         return sum(cpu_s(pid) for pid in self.pids) * 1e3
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[float, dict[str, Any]]:
-        """Return the milliseconds of an answer, and the answer."""
+        """Return the milliseconds of an answer, and the answer; on another connection where the last one was closed."""
+        try:
+            return self._ask(method, path, body)
+        except ConnectionError:
+            self.connection.close()
+            return self._ask(method, path, body)
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[float, dict[str, Any]]:
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
         sent = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         began = time.perf_counter()
@@ -214,7 +221,8 @@ def _known(result: Result, here: Stand) -> None:
 
 def _export(result: Result, here: Stand) -> None:
     peaks: dict[str, float] = {}
-    for what, names in (("one resource", ["r000001"]), (f"{RESOURCES:,} resources", [])):
+    some = [one.name for one in made(min(1000, RESOURCES)) if one.state == "published"]
+    for what, names in (("a thousand resources", some), (f"{RESOURCES:,} resources", [])):
         options = ["--format", "turtle", "--base", "https://share.example", "--publisher", "d000", "-o", "-"]
         command = [sys.executable, "-m", "console.cli.main", "resource", "export", *options, *names]
         began = time.perf_counter()
@@ -226,9 +234,9 @@ def _export(result: Result, here: Stand) -> None:
         peaks[what] = seen.peaks["export"]
         result.stages[f"DCAT export of {what}, s"] = round(time.perf_counter() - began, 1)
     result.trials["DCAT export, peak PSS in MB"] = [f"{what}: {peak}" for what, peak in peaks.items()]
-    one, every = peaks.values()
-    what = f"DCAT export of {RESOURCES:,} resources, peak PSS over that of one"
-    result.rows.append(Row(what, "times", round(every / one, 2), budget=FLAT, smaller=True))
+    few, every = peaks.values()
+    what = f"DCAT export of {RESOURCES:,} resources, peak PSS over that of a thousand"
+    result.rows.append(Row(what, "times", round(every / few, 2), budget=FLAT, smaller=True))
 
 
 # The stand --------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from catalog_registry.store.change import Change
 from catalog_registry.store.codes import count_code
 from catalog_registry.store.documents import write_documents
 from catalog_registry.store.history import resource_step
-from catalog_registry.store.rows import cover_record, known, resource_record, source_record
+from catalog_registry.store.rows import COVERED, cover_record, known, resource_record, source_record
 from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Resource, Source, System
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
@@ -218,8 +218,8 @@ class Resources(Sources):
                 return None if row is None else self._registered(session, row)
             if row.state != ResourceState.PUBLISHED:
                 return None
-            entry = session.get(CatalogueEntry, name)
-            return (None if entry is None else cover_record(row, entry)) or self._registered(session, row)
+            said = session.execute(select(*COVERED).where(CatalogueEntry.resource == name)).first()
+            return (None if said is None else cover_record(name, said)) or self._registered(session, row)
 
     def catalogue(self, seen: Sight, *, after: str | None = None, limit: int = 50) -> list[RegisteredResource | Cover]:
         """Return the resources that may be seen, by name: published ones, and those of the own department.
@@ -231,24 +231,26 @@ class Resources(Sources):
             after: only those after this name.
             limit: so many at most.
         """
+        names = select(Resource.name).where(Resource.version.is_not(None), Resource.source.is_not(None))
+        if not seen.everything:
+            names = names.where(or_(Resource.state == ResourceState.PUBLISHED, Resource.department == seen.department))
+        if after is not None:
+            names = names.where(Resource.name > after)
+        page = names.order_by(Resource.name).limit(limit).subquery()  # first, or a page in the middle reads all before it
         query = (
-            select(Resource, ContractVersion, Source, System.department, CatalogueEntry)
+            select(Resource, ContractVersion, Source, System.department, *COVERED)
+            .join(page, page.c.name == Resource.name)
             .join(ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version))
             .join(Source, Source.name == Resource.source)
             .join(System, System.code == Source.system)
             .outerjoin(CatalogueEntry, CatalogueEntry.resource == Resource.name)
             .order_by(Resource.name)
-            .limit(limit)
         )
-        if not seen.everything:
-            query = query.where(or_(Resource.state == ResourceState.PUBLISHED, Resource.department == seen.department))
-        if after is not None:
-            query = query.where(Resource.name > after)
         with self._database.read() as session:
             return [
-                (None if entry is None or seen.of_department(row.department) else cover_record(row, entry))
+                (None if seen.of_department(row.department) else cover_record(row.name, said))
                 or resource_record(row, source_record(source, department, self._keys_dir), contract)
-                for row, contract, source, department, entry in session.execute(query)
+                for row, contract, source, department, *said in session.execute(query)
             ]
 
     def contract_versions(self, name: str) -> list[ContractVersionRecord]:

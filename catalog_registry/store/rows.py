@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import inspect, or_, select
 from sqlalchemy.orm import Session
@@ -135,12 +135,22 @@ def resource_record(row: Resource, source: SourceRecord, contract: ContractVersi
     )
 
 
-def cover_record(row: Resource, entry: CatalogueEntry) -> Cover | None:
-    """Return what others see of a resource with this entry, where it is not shared; None where it is."""
-    said = entry.document
-    if said["sharing_type"] != SharingType.NOT_SHARED:
+_SAID: Final = ("sharing_type", "title", "sharing_basis_kind", "sharing_basis")
+COVERED: Final = tuple(CatalogueEntry.document[name].astext for name in _SAID)
+"""What ``cover_record`` needs of an entry, as columns: a page of a list reads no more of it."""
+
+
+def cover_record(name: str, said: Sequence[str | None]) -> Cover | None:
+    """Return what others see of a resource with this entry, where it is not shared; None where it is, or has no entry.
+
+    Args:
+        name: the resource.
+        said: the values of ``COVERED``.
+    """
+    sharing, title, kind, basis = said
+    if sharing != SharingType.NOT_SHARED or title is None or kind is None or basis is None:
         return None
-    return Cover(ResourceName(row.name), said["title"], BasisKind(said["sharing_basis_kind"]), said["sharing_basis"])
+    return Cover(ResourceName(name), title, BasisKind(kind), basis)
 
 
 def grant_record(row: Grant) -> GrantRecord:
