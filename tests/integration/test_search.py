@@ -15,10 +15,13 @@ from catalog_registry.acting import Sight
 from catalog_registry.facets import Facet, Freshness, Quality, Ran
 from catalog_registry.records import Cover, Receiver, ReceiverKind, RegisteredResource
 from catalog_registry.registry import Registry
-from catalog_registry.search import Found, Miss
+from catalog_registry.search import Found as Answer
+from catalog_registry.search import Miss
 from catalog_registry.states import ResourceEvent
 from catalog_registry.store import migrate
-from exchange.worker.found import last_runs
+from exchange.bootstrap import open_hub
+from exchange.settings import Settings
+from exchange.worker.found import Found, last_runs
 from schemas.catalogue_form import read_entry
 from schemas.clock import FakeClock
 from schemas.errors import RejectedError
@@ -95,11 +98,11 @@ def registry(hub_db: str) -> Iterator[Registry]:
     made.close()
 
 
-def names(found: Found) -> list[str]:
+def names(found: Answer) -> list[str]:
     return [hit.name for hit in found.hits]
 
 
-def counts(found: Found, facet: Facet) -> dict[str, int]:
+def counts(found: Answer, facet: Facet) -> dict[str, int]:
     assert found.facets is not None
     return {one.value: one.count for one in found.facets[facet]}
 
@@ -375,6 +378,31 @@ def test_the_worker_tells_of_the_last_proved_run_of_each_resource(registry: Regi
         assert last_runs(connection) == ({"staff": Ran(last, Quality.HIGH)}, last)
         assert last_runs(connection, last) == ({"staff": Ran(last, Quality.HIGH)}, last)
         assert last_runs(connection, last + timedelta(days=1)) == ({}, last)
+
+
+def test_the_workers_duty_makes_what_is_missing_notes_runs_and_forgets_old_misses(
+    registry: Registry, hub_db: str, settings: Settings
+) -> None:
+    at = datetime.now(UTC)
+    registry.keep_misses([Miss("殡葬", "civil", at - timedelta(days=401))])
+    hub = open_hub(settings)
+    try:
+        with hub.connect() as connection:
+            connection.execute("DELETE FROM registry.search_document")
+            connection.execute(
+                "INSERT INTO exchange.run (id, resource, contract_version, mode, state, topic, topic_id, started_at, ended_at,"
+                " as_of_first, rows_read) VALUES ('r1', 'staff', '1.0.0', 'full', 'proved', 't', 't', %s, %s, %s, 5)",
+                [at] * 3,
+            )
+            connection.commit()
+            duty = Found(hub, connection)
+            for _ in range(2):
+                duty()
+    finally:
+        hub.close()
+    (hit,) = registry.search("从业人员", NOBODY).hits
+    assert (hit.quality, hit.as_of) == (Quality.COMPLETE, at)
+    assert registry.misses() == []
 
 
 def test_documents_that_are_lost_or_of_an_older_release_are_made_again(registry: Registry, hub_db: str) -> None:
