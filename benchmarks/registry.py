@@ -382,7 +382,7 @@ def _timed(do: Callable[[], object]) -> float:
 
 
 def _p95(values: list[float]) -> float:
-    return round(sorted(values)[int(len(values) * 0.95)], 1)
+    return round(sorted(values)[int(len(values) * 0.95)], 2)
 
 
 if __name__ == "__main__":
