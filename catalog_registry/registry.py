@@ -8,10 +8,8 @@ from sqlalchemy import select, update
 
 from catalog_registry.bulk_exports import BulkExports
 from catalog_registry.comparison import Comparisons
-from catalog_registry.corrections import Corrections
 from catalog_registry.credentials import Credentials
 from catalog_registry.demand_analysis import Analysis
-from catalog_registry.destructions import Destructions
 from catalog_registry.harvest.harvests import Harvests
 from catalog_registry.imports import Imports
 from catalog_registry.item_workbook import Workbooks
@@ -33,7 +31,6 @@ from catalog_registry.withdrawals import Withdrawals
 class Registry(
     Parties,
     Overdue,
-    Corrections,
     Reminders,
     Revisions,
     Withdrawals,
@@ -48,7 +45,6 @@ class Registry(
     Harvests,
     Mine,
     BulkExports,
-    Destructions,
     Workbooks,
     LicenceTypes,
 ):
