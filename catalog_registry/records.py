@@ -245,8 +245,8 @@ class ApplicationRecord:
 class DestructionRecord:
     """That what was received under a grant is to be destroyed 销毁, and how far that is.
 
-    ``ended`` is ``expired``, ``revoked``, ``withdrawn``, or ``narrowed``: then it is over for ``fields`` only; else these are None
-    and all of it goes. ``since`` is the instant at which it came into its state. ``sha256`` is that of ``document``, or of the
+    ``ended`` is ``expired``, ``revoked``, ``withdrawn``, or ``narrowed``: then it is over for ``fields`` only, which are
+    None else. ``since`` is the instant at which it came into its state. ``sha256`` is that of ``document``, or of the
     certificate's text where there is none.
     """
 

@@ -12,14 +12,11 @@ import typer
 from console.cli import output
 from console.cli.hub import contract_text, local, opened
 from console.cli.output import Json
+from console.cli.quota import used_of_quotas
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog_registry.comparison import Comparison
-    from catalog_registry.records import GrantRecord, PrincipalRecord
-    from exchange.bootstrap import Hub
-    from exchange.trust.used import Used
+    from catalog_registry.records import PrincipalRecord
     from exchange.trust.why import Against, GrantSaid, Why
     from schemas.change_kinds import Change
     from schemas.evolution import Evolution

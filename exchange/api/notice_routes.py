@@ -32,6 +32,7 @@ from exchange.api.registry_frame import (
     asker_of,
     in_thread,
     json_answer,
+    page_of,
     read_known,
     recorded,
     version_of,

@@ -269,7 +269,7 @@ class Worker:
                 Duty("clocks", 60.0, lambda: hub.registry.remind(hub.clock_rules, hub.workdays)),
                 Duty("dags", 30.0, hub.registry.refresh_dags),
                 Duty("items", 10.0, Bringer(hub).look),
-                Duty("destructions", 10.0, lambda: ask_destructions(hub, connection)),
+                Duty("destructions", 5.0, lambda: ask_destructions(hub, connection)),
             )
 
     def _corrections(self) -> None:
