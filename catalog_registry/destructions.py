@@ -14,7 +14,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, case, func, literal, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from catalog_registry.acting import Sight, check_duty, check_other_person, check_version
 from catalog_registry.destruction_life import (
@@ -72,9 +73,11 @@ class Destructions(Part):
             over = case((Grant.to_at <= now, Grant.to_at))
             ends = func.least(over, Grant.revoked_at, withdrawn)
             of_end = Destruction.ended != NARROWED
-            there = set(session.scalars(select(Destruction.grant_id).where(Destruction.grant_id.in_(grants), of_end)))
+            there = set(session.scalars(select(Destruction.grant_id).where(_among(Destruction.grant_id, grants), of_end)))
             found = session.execute(
-                select(Grant, _receiving(), ends, withdrawn).where(Grant.id.in_(grants), ends.is_not(None)).order_by(Grant.id)
+                select(Grant, _receiving(), ends, withdrawn)
+                .where(_among(Grant.id, grants), ends.is_not(None))
+                .order_by(Grant.id)
             ).all()
             for grant, receiver, ended_at, withdrawn_at in found:
                 if grant.id in there:
@@ -139,7 +142,7 @@ class Destructions(Part):
         """Say whether one of these grants may have ended, so that looking for it opens no change."""
         withdrawn = select(Resource.name).where(Resource.state == ResourceState.WITHDRAWN)
         query = select(Grant.id).where(
-            Grant.id.in_(grants), or_(Grant.to_at <= now, Grant.revoked_at.is_not(None), Grant.resource.in_(withdrawn))
+            _among(Grant.id, grants), or_(Grant.to_at <= now, Grant.revoked_at.is_not(None), Grant.resource.in_(withdrawn))
         )
         with self._database.read() as session:
             return session.scalars(query.limit(1)).first() is not None
@@ -258,6 +261,11 @@ class Destructions(Part):
                 select(DestructionHistory).where(DestructionHistory.destruction == destruction).order_by(DestructionHistory.n)
             )
             return [step_record(row) for row in rows]
+
+
+def _among(column: ColumnElement[str] | InstrumentedAttribute[str], grants: Collection[str]) -> ColumnElement[bool]:
+    """Choose by many ids, which are one parameter: the worker asks of all grants that are in force."""
+    return column == any_(literal(list(grants), ARRAY(Text())))
 
 
 def _receiving() -> ColumnElement[str]:
