@@ -307,6 +307,7 @@ class Application(Base):
         CheckConstraint("checked_by <> applicant", name="applicant_does_not_check"),
         CheckConstraint("answered_by <> applicant", name="applicant_does_not_answer"),
         CheckConstraint("answered_by <> checked_by", name="two_reviewers"),
+        Index("ix_application_waiting", "id", postgresql_where=text("state IN ('submitted', 'provider_review')")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -17,10 +17,10 @@ from schemas.clock import CHINA
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from catalog_registry.application_clock import ApplicationClock
     from catalog_registry.demand_analysis import DemandAnalysis
     from catalog_registry.demand_records import DemandRecord, LateDepartment
     from catalog_registry.registry import Registry
+    from catalog_registry.step_clock import StepClock
     from exchange.bootstrap import Hub
 
 Id = Annotated[str, typer.Argument(help="Id of the demand.")]
@@ -287,7 +287,7 @@ def demand_analysis(
 
 
 def overdue(as_json: Json = False) -> None:
-    """Show what should have been checked or answered by now, by the department that has it: applications and demands.
+    """Show what should have been checked or answered by now, by the department that has it, of everything that has a clock.
 
     Example: onedoor overdue
     """
@@ -323,14 +323,14 @@ def _day(text: str, option: str) -> date:
         raise typer.BadParameter(f"{option} {text[:40]!r} is no day such as 2026-12-31") from None
 
 
-def _clocked(hub: Hub, found: Sequence[DemandRecord]) -> list[tuple[DemandRecord, ApplicationClock | None]]:
+def _clocked(hub: Hub, found: Sequence[DemandRecord]) -> list[tuple[DemandRecord, StepClock | None]]:
     from catalog_registry.demand_clock import demand_clock
 
     now = hub.clock.now()
     return [(one, demand_clock(one, rules=hub.clock_rules, of=hub.workdays, now=now)) for one in found]
 
 
-def _show_list(rows: Sequence[tuple[DemandRecord, ApplicationClock | None]], *, as_json: bool, none: str) -> None:
+def _show_list(rows: Sequence[tuple[DemandRecord, StepClock | None]], *, as_json: bool, none: str) -> None:
     output.show(
         [{name: getattr(one, name) for name in one.__dataclass_fields__} | {"clock": clock} for one, clock in rows],
         as_json=as_json,
@@ -359,7 +359,7 @@ def _show_list(rows: Sequence[tuple[DemandRecord, ApplicationClock | None]], *, 
     )
 
 
-def _shown(found: DemandRecord, clock: ApplicationClock | None, names: dict[str, str]) -> dict[str, object]:
+def _shown(found: DemandRecord, clock: StepClock | None, names: dict[str, str]) -> dict[str, object]:
     from schemas.catalogue import BasisKind, UpdateCycle
 
     refusal = "-" if found.refusal_kind is None else f"{BasisKind(found.refusal_kind).told}: {found.refusal}"

@@ -20,7 +20,7 @@ from catalog_registry.acting import (
     Sight,
     sight,
 )
-from catalog_registry.application_clock import ApplicationClock, clocks_of
+from catalog_registry.application_clock import clocks_of
 from catalog_registry.records import (
     ApplicationRecord,
     Cover,
@@ -30,6 +30,7 @@ from catalog_registry.records import (
 )
 from catalog_registry.registry import Registry
 from catalog_registry.states import ApplicationEvent, ResourceEvent
+from catalog_registry.step_clock import StepClock
 from exchange.api.asking import Body, body_of
 from exchange.api.registry_forms import (
     ApplicationAnswer,
@@ -162,7 +163,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
         after, limit = page_of(request, ID)
         registry = services.hub.registry
 
-        def read() -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+        def read() -> list[tuple[ApplicationRecord, StepClock | None]]:
             return _clocked(services, registry.applications(seen=seen, after=after, limit=limit + 1))
 
         rows = await in_thread(services.reads, read)
@@ -349,7 +350,7 @@ async def _application(services: Services, seen: Sight, application: str) -> App
     return found
 
 
-def _clocked(services: Services, rows: list[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+def _clocked(services: Services, rows: list[ApplicationRecord]) -> list[tuple[ApplicationRecord, StepClock | None]]:
     hub, now = services.hub, services.clock.now()
     since, free = hub.registry.since([row.id for row in rows]), hub.registry.unconditional({row.resource for row in rows})
     return clocks_of(rows, since, free, rules=hub.clock_rules, of=hub.workdays, now=now)

@@ -175,7 +175,7 @@ def test_two_workers_that_are_hammered_answer_exactly_the_quota_of_the_day(desk:
 
 def test_look_ups_and_queries_are_counted_together_and_explain_says_so(desk: Desk) -> None:
     desk.noon()
-    who, _ = desk.machine(quota={"per_day": 2, "per_minute": 1_000})
+    who, grant = desk.machine(quota={"per_day": 2, "per_minute": 1_000})
     ask = {"resource": "licences", "purpose": PURPOSE, "item": ITEM}
 
     def explained() -> dict[str, Any]:
@@ -198,6 +198,11 @@ def test_look_ups_and_queries_are_counted_together_and_explain_says_so(desk: Des
     assert why["grants"][0]["quota"]["calls_today"] == 2
     assert (why["allowed"], [one["code"] for one in why["against"]]) == (False, ["quota_per_day"])
     assert told(desk.office.ask(question(1), desk.token(who))) == (429, "quota.used_up")
+    (mine,) = [
+        one for one in desk.call("GET", "/authorisations?limit=200", who).json()["authorisations"] if one["grant"] == grant
+    ]
+    assert mine["quota"] == {"per_day": 2, "per_minute": 1_000}
+    assert mine["used"] == {"calls_today": 2, "rows_today": 0, "calls_this_minute": 2, "spent": ["per_day"]}
     assert told(desk.query(who, fields=["licence_id"], limit=1)) == (429, "quota.used_up")
     last = desk.office.ledger("resource.query")[-1]
     assert (last["outcome"], last["reason"]) == ("refused", "quota_per_day")
