@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +13,10 @@ from psycopg import sql
 from catalog_registry.records import Receiver, ReceiverKind
 from exchange.trust.usage import count_usage
 from schemas.clock import CHINA
-from tests.integration.test_registry_api import DEPARTMENTS, PROVIDER, ROLES, Desk, desk, told
+from tests.desk import DEPARTMENTS, PROVIDER, ROLES, Desk, as_it_was, desk, told
 from tests.office import PURPOSE, question
 
-__all__ = ["desk"]
+__all__ = ["as_it_was", "desk"]
 
 ASKED: dict[str, Any] = {
     "title": "养老机构床位",
@@ -32,12 +31,6 @@ WATCHERS = {
     "auditor",
     *(f"{role}@{d}" for role in ("registration_officer", "security_officer", "auditor") for d in DEPARTMENTS),
 }
-
-
-@pytest.fixture(autouse=True)
-def as_it_was(desk: Desk) -> Iterator[None]:
-    yield
-    desk.office.clock.shift = timedelta(0)
 
 
 @pytest.fixture(scope="module")

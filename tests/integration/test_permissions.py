@@ -16,11 +16,10 @@ from catalog_registry.store.tables import ADMINISTRATORS, ROLES
 from exchange.api.app import create_app
 from exchange.api.registry_frame import Permission, permissions
 from exchange.settings import Settings
-from exchange.trust.keyfiles import create_keys
 from exchange.trust.tokens import issue
 from schemas.odcs import write_contract
 from tests.hub import contract
-from tests.office import LICENCES, PURPOSE, Office, an_office, fill
+from tests.office import LICENCES, PURPOSE, Office, an_office, fill, installed
 from tests.permission_requests import APPLICANT, NEVER, OTHER, PROVIDER, REQUESTS, Sent, Things
 
 pytestmark = pytest.mark.timeout(180)
@@ -104,11 +103,7 @@ class Stand:
 def stand(
     module_hub_db: str, module_source_db: str, superuser_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stand]:
-    server, database = superuser_url.rsplit("/", 1)[0], module_hub_db.rsplit("/", 1)[1]
-    api, registry = (f"{server}/{database}?options=-c%20role%3D{role}" for role in ("onedoor_api", "onedoor_registry"))
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(home=home, database_url=module_hub_db, api_database_url=api, registry_database_url=registry)
-    create_keys(settings.keys_dir)
+    settings = installed(tmp_path_factory.mktemp("home"), module_hub_db, superuser_url)
     fill(module_source_db, 4)
     with an_office(settings, module_source_db) as office:
         yield Stand(office)

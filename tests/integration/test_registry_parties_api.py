@@ -15,14 +15,13 @@ from exchange.trust.tokens import issue
 from schemas.odcs import write_contract
 from schemas.secret import Secret
 from tests.catalogue_entry import entry_json
-from tests.integration import test_registry_api as registry_api
-from tests.integration.test_registry_api import PROVIDER, Desk, a_resource, told
+from tests.desk import PROVIDER, Desk, a_resource, as_it_was, desk, told
 from tests.office import PURPOSE, question
+
+__all__ = ["as_it_was", "desk"]
 
 CREDIT_CODE = "91110000101623741K"
 pytestmark = pytest.mark.timeout(120)
-desk, as_it_was = registry_api.desk, registry_api.as_it_was
-"""The same desk, one for the tests of this module."""
 
 
 def send(desk: Desk, method: str, path: str, by: str, body: Any = None, *, tag: str | None = None) -> httpx.Response:
@@ -184,16 +183,25 @@ def test_a_resource_is_registered_by_its_contract_gets_its_entry_and_is_publishe
     assert len(send(desk, "GET", f"{path}/entry", "editor").json()["entry"]["fields"]) == len(fields)
 
 
-def test_a_version_of_what_is_shared_is_put_in_force_by_who_reviews_and_of_a_draft_by_who_edits(desk: Desk) -> None:
+def test_a_draft_takes_versions_from_who_edits_and_what_is_shared_only_by_a_revision(desk: Desk) -> None:
     newer = {"contract": text("licences", **{"version: 1.0.0": "version: 1.0.1"})}
-    assert told(changed(desk, "PUT", "/resources/licences/contract", "editor", newer)) == (403, "registry.role")
-    done = changed(desk, "PUT", "/resources/licences/contract", "reviewer", newer)
-    assert (done.status_code, done.json()["version"], done.json()["state"]) == (200, "1.0.1", "published")
-    shown = send(desk, "GET", "/resources/licences/contract", "editor").json()
-    assert (shown["contract"], [v["version"] for v in shown["versions"]]) == (newer["contract"], ["1.0.0", "1.0.1"])
+    before = send(desk, "GET", "/resources/licences/contract", "editor")
+    assert told(changed(desk, "PUT", "/resources/licences/contract", "reviewer", newer)) == (403, "registry.role")
+    refused = changed(desk, "PUT", "/resources/licences/contract", "editor", newer)
+    assert told(refused) == (409, "contract.shared")
+    assert "POST /api/v1/revisions" in refused.json()["remedy"]
+    after = send(desk, "GET", "/resources/licences/contract", "editor")
+    assert (after.json(), after.headers["etag"]) == (before.json(), before.headers["etag"])
+    proposed = send(desk, "POST", "/revisions", "editor", newer)
+    assert (proposed.status_code, proposed.json()["state"], proposed.json()["to_version"]) == (201, "proposed", "1.0.1")
     assert told(send(desk, "GET", "/resources/licences/contract", "stranger")) == (403, "registry.contract")
     draft = {"contract": text("hidden", **{"version: 1.0.0": "version: 1.1.0"})}
     assert changed(desk, "PUT", "/resources/hidden/contract", "editor", draft).json()["version"] == "1.1.0"
+    shown = send(desk, "GET", "/resources/hidden/contract", "editor").json()
+    assert (shown["contract"], [(v["version"], v["status"]) for v in shown["versions"]]) == (
+        draft["contract"],
+        [("1.0.0", "retired"), ("1.1.0", "draft")],
+    )
     other = told(changed(desk, "PUT", "/resources/hidden/contract", "editor", newer))
     assert other == (422, "contract.other_resource")
 
