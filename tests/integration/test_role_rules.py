@@ -163,7 +163,7 @@ def test_a_grant_that_no_application_asked_for_is_a_security_officers_and_never_
     for name in {"guard", "revoked"} - ids.keys():
         ids[name] = registry.create_person(name, "centre", roles=["security_officer"]).id
         if name == "revoked":
-            registry.revoke(name)
+            registry.revoke_principal(name)
     statement = GRANT.format(ids[receiver], ids.get(maker, maker))
     assert refused(role, statement, "SET CONSTRAINTS ALL IMMEDIATE") == rule
     assert refused(owner, statement, "SET CONSTRAINTS ALL IMMEDIATE") is None
