@@ -159,7 +159,8 @@ class Resources(Sources):
             RejectedError: there is one of that name already, it was changed meanwhile, it is shared (``contract.shared``), or
                 the contract's department is not the resource's, or its source is none of that department's.
         """
-        of = contract.department if row is None else row.department
+        new = row is None or asked.version == 0  # a name that is taken is told so, and not whose it is
+        of = contract.department if row is None or new else row.department
         here = None if row is None else row.row_version
         permit(session, asked, "register contracts", OF_DRAFTS, of, here=here, thing=contract.name)
         if row is not None and row.state in SHARED:
@@ -169,6 +170,10 @@ class Resources(Sources):
                 where=row.name,
                 remedy="propose a revision: POST /api/v1/revisions",
             )
+        self._check_place(session, contract, of)
+
+    def _check_place(self, session: Session, contract: DataContract, of: str) -> None:
+        """Raise ``RejectedError`` where a contract's source is none of a department's: alike, whether there is one or not."""
         source = session.get(Source, contract.source)
         system = None if source is None else session.get(System, source.system)
         if contract.department != of or system is None or (system.code, system.department) != (contract.system, of):
