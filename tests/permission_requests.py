@@ -285,7 +285,7 @@ REQUESTS: Final[Mapping[tuple[str, str], Callable[[Things], Sent]]] = {
     ("GET", "/api/v1/demands/{id}/history"): _of("demands", "demand", "/history", own=_INVOLVED),
     ("POST", "/api/v1/demands/{id}/appoint"): _of("demands", "demand", "/appoint", body={"department": OTHER}),
     ("POST", "/api/v1/demands/{id}/return"): _of("demands", "demand", "/return", body=_WHY),
-    ("POST", "/api/v1/demands/{id}/accept"): _of("demands", "demand", "/accept", body={"promised_on": "2099-01-01"}),
+    ("POST", "/api/v1/demands/{id}/accept"): _of("demands", "demand", "/accept", body={"promised_on": "2031-12-31"}),
     ("POST", "/api/v1/demands/{id}/refuse"): _of("demands", "demand", "/refuse", body=_WHY | {"basis_kind": "1"}),
     ("POST", "/api/v1/demands/{id}/fulfil"): _of(
         "demands", "demand", "/fulfil", body=lambda things: {"resource": things.published}

@@ -91,7 +91,7 @@ class Makes:
         demands = [self.made("/demands", consumer, **self.demand()) for _ in range(3)]
         for one in demands:
             self.step(f"/demands/{one}", "appoint", centre, department=PROVIDER)
-        self.step(f"/demands/{demands[1]}", "accept", reviewer, promised_on="2099-01-01")
+        self.step(f"/demands/{demands[1]}", "accept", reviewer, promised_on="2031-12-31")
         self.step(f"/demands/{demands[2]}", "refuse", reviewer, basis_kind="1", why="某法第十条")
         rated = self.send("GET", "/resources/licences/rating", consumer).headers["etag"]
         self.send("POST", "/resources/licences/rating", consumer, rated, score=4, comment="a rating of civil")
