@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from catalog_registry.store import tables
 from exchange.trust.tokens import issue
 from schemas.clock import CHINA
 from schemas.contract import DataContract
@@ -20,16 +21,7 @@ from tests.office import ITEM, LICENCES, PURPOSE, Office, an_office, fill, insta
 
 PROVIDER = "test_department"
 DEPARTMENTS = (PROVIDER, "civil", "tax")
-ROLES = (
-    "provider_editor",
-    "provider_reviewer",
-    "consumer",
-    "registration_officer",
-    "security_officer",
-    "operator",
-    "auditor",
-    "observer",
-)
+ROLES = tuple(role for role in tables.ROLES if role not in tables.ADMINISTRATORS)
 UNTIL = "2099-01-01T00:00:00+08:00"
 
 
