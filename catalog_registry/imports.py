@@ -21,7 +21,7 @@ from catalog_registry.catalogue import Catalogue
 from catalog_registry.naming import pinyin_name
 from catalog_registry.records import DepartmentRecord, PrincipalRecord
 from catalog_registry.resources import readable_contract
-from catalog_registry.rules import misfits, provider_misfits
+from catalog_registry.rules import misfits, provider_misfits, refused
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
 from catalog_registry.store.codes import count_code
@@ -168,6 +168,8 @@ class Imports(Catalogue):
                         contract = readable_contract(text, where=f"document {number}")
                         if who is not None:
                             check_duty(who, "import resources", IMPORTING, contract.department)
+                            self._check_place(change.session, contract, contract.department)
+                            self._check_name(change.session, contract)
                         with change.session.begin_nested():
                             row = self._register(change, contract, text, by=by, code=None, state=state)
                     except RejectedError as error:
@@ -184,6 +186,14 @@ class Imports(Catalogue):
             return done
         self.refresh_dags()
         return done
+
+    def _check_name(self, session: Session, contract: DataContract) -> None:
+        """Raise ``RejectedError`` where a resource of another department has a contract's name; whose it is, is not told."""
+        row = session.get(Resource, contract.name)
+        if row is not None and row.department != contract.department:
+            raise refused(
+                f"there is a resource {contract.name} already, which is not {contract.department}'s", "registry.taken"
+            )
 
     def _checked(self, steps: Sequence[_Step], wrong: Faults, *, partial: bool) -> Imported:
         taken = [

@@ -46,6 +46,7 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
         "resource.unbound": 409,
         "revision.not_shared": 409,
         "revision.outdated": 409,
+        "contract.shared": 409,
         "contract.on_its_way": 409,
         "withdrawal.planned": 409,
         "withdrawal.none": 409,

@@ -20,13 +20,11 @@ from catalog_registry.sheets.write import MEDIA_TYPE as XLSX
 from exchange.api.app import create_app
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
-from exchange.settings import Settings
-from exchange.trust.keyfiles import create_keys
 from exchange.trust.tokens import issue
 from schemas.secret import Secret
 from tests.catalogue_entry import CREDIT_CODE, entry_json
 from tests.contract_text import contract_text
-from tests.office import served
+from tests.office import installed, served
 from tests.sheet_files import csv_file, entry, headings, place, rows, workbook
 
 OTHER_CODE = "12441500196720244T"
@@ -76,11 +74,7 @@ class Counter:
 @pytest.fixture(scope="module")
 def counter(module_hub_db: str, superuser_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
     """The API on a registry with two departments: ``staff`` published, ``secret`` not shared, ``plans`` frozen."""
-    server, database = superuser_url.rsplit("/", 1)[0], module_hub_db.rsplit("/", 1)[1]
-    api, changes = (f"{server}/{database}?options=-c%20role%3D{role}" for role in ("onedoor_api", "onedoor_registry"))
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(home=home, database_url=module_hub_db, api_database_url=api, registry_database_url=changes)
-    create_keys(settings.keys_dir)
+    settings = installed(tmp_path_factory.mktemp("home"), module_hub_db, superuser_url)
     hub = open_hub(settings)
     registry = hub.registry
     registry.ensure_department("market", "市场监督管理局", credit_code=CREDIT_CODE)
@@ -91,7 +85,9 @@ def counter(module_hub_db: str, superuser_url: str, tmp_path_factory: pytest.Tem
         registry.register_resource(contract_text(name), by="p1")
         registry.set_entry(name, entry(title=name, **more), by="p1")
     registry.register_resource(contract_text("bare"), by="p1")
-    app = create_app(settings, opened=lambda _: open_hub(settings.model_copy(update={"database_url": api})))
+    app = create_app(
+        settings, opened=lambda _: open_hub(settings.model_copy(update={"database_url": settings.api_database_url}))
+    )
     with served(app) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
         made = Counter(hub, app.state.services, http)
         for name, department, role in (

@@ -14,12 +14,10 @@ import rdflib
 from catalog_registry.item_sheets import Written
 from catalog_registry.item_sheets_in import read_workbook
 from catalog_registry.item_sheets_out import workbook
-from exchange.settings import Settings
-from exchange.trust.keyfiles import create_keys
 from schemas.licence_type import LicenceType
-from tests.integration.test_registry_api import Desk, told
+from tests.desk import Desk, told
 from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN_CODE, a_handbook, elements, item, steps
-from tests.office import an_office, fill
+from tests.office import an_office, fill, installed
 
 KIND = f"{MARKET}001"
 OTHER = f"{CIVIL}3440108001000"
@@ -36,15 +34,10 @@ def desk(
     module_hub_db: str, module_source_db: str, superuser_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Desk]:
     """The API with the two roles of an installation, three items, and those who keep them."""
-    server, database = superuser_url.rsplit("/", 1)[0], module_hub_db.rsplit("/", 1)[1]
-    api, registry = (f"{server}/{database}?options=-c%20role%3D{role}" for role in ("onedoor_api", "onedoor_registry"))
-    settings = Settings(
-        home=tmp_path_factory.mktemp("home"), database_url=module_hub_db, api_database_url=api, registry_database_url=registry
-    )
-    create_keys(settings.keys_dir)
+    settings = installed(tmp_path_factory.mktemp("home"), module_hub_db, superuser_url)
     fill(module_source_db, 2)
     with an_office(settings, module_source_db) as office:
-        made = Desk(office, api, registry)
+        made = Desk(office)
         known = office.hub.registry
         known.ensure_department("market", "市场监管局", credit_code=MARKET)
         known.ensure_department("civil", "民政局", credit_code=CIVIL)

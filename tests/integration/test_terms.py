@@ -23,12 +23,11 @@ from exchange.api.app import create_app
 from exchange.api.registry_frame import INTENT
 from exchange.bootstrap import Hub, open_hub
 from exchange.settings import Settings
-from exchange.trust.keyfiles import create_keys
 from exchange.trust.tokens import issue
 from exchange.worker.destructions import ask_destructions
 from schemas.clock import CHINA
 from schemas.errors import RejectedError
-from tests.office import GRANTED, ITEM, PURPOSE, Office, an_office, fill, question, served
+from tests.office import GRANTED, ITEM, PURPOSE, Office, an_office, fill, installed, question, served
 
 HOLDERS = 60
 """Holders, each but the first with three licences: more rows than a case is enough for."""
@@ -93,11 +92,7 @@ class Desk:
 def desk(
     module_hub_db: str, module_source_db: str, superuser_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Desk]:
-    server, database = superuser_url.rsplit("/", 1)[0], module_hub_db.rsplit("/", 1)[1]
-    api, registry = (f"{server}/{database}?options=-c%20role%3D{role}" for role in ("onedoor_api", "onedoor_registry"))
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(home=home, database_url=module_hub_db, api_database_url=api, registry_database_url=registry)
-    create_keys(settings.keys_dir)
+    settings = installed(tmp_path_factory.mktemp("home"), module_hub_db, superuser_url)
     fill(module_source_db, HOLDERS)
     with an_office(settings, module_source_db) as office:
         for code, name in (("civil", "民政局"), ("tax", "税务局"), ("centre", "信息中心")):
