@@ -92,7 +92,7 @@ class ImportRefusedError(RejectedError):
         *,
         where: str | None = None,
         taken_apart: bool = True,
-        code: str = "catalogue.import",
+        code: str,
     ) -> None:
         first = f": {faults[0].where}: {faults[0].reason}" if faults else ""
         more = f", and {count - 1} more" if count > 1 else ""

@@ -192,7 +192,7 @@ class Imports(Catalogue):
 
     def _whole(self, taken: Sequence[Taken], wrong: Faults, *, partial: bool) -> Imported:
         if wrong.count and not partial:
-            raise ImportRefusedError(wrong.found, wrong.count)
+            raise ImportRefusedError(wrong.found, wrong.count, code="catalogue.import")
         return Imported(tuple(taken), tuple(wrong.found), wrong.count)
 
     def _write(self, change: Change, steps: Sequence[_Step], by: str) -> None:

@@ -74,9 +74,9 @@ def read_items(file: IO[bytes], *, limits: Limits = LIMITS_OF_FILE, where: str =
     return ReadItems(SheetContents(items, handbooks), faults)
 
 
-def _place(fault: BadPlace) -> tuple[int, int, str]:
+def _place(fault: BadPlace) -> tuple[int, bool, int, str]:
     column = fault.column or ""
-    return fault.row or 0, len(column), column
+    return fault.row or 0, not column, len(column), column
 
 
 @dataclass

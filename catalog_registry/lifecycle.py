@@ -90,8 +90,7 @@ class Lifecycle(Resources):
             done = unbound_record(row, entry)
             said, detail = why.strip() or None, {"version": None, "code": row.code}
             resource_step(session, row, event, at=now, by=who.id, before=before, why=said, detail=detail)
-            session.flush()
-            session.delete(entry)
+            session.expunge(entry)  # the database takes it out with the state
             change.event(
                 "resource.discarded", name, {"state": row.state, "department": row.department, "code": row.code, "by": who.id}
             )

@@ -54,7 +54,7 @@ _STEPS: Final = (
     "GRANT UPDATE (name, version) ON registry.system TO {role}",
     "GRANT UPDATE (connector, url, secret_ref, settings, version), DELETE ON registry.source TO {role}",
     "GRANT UPDATE (title, source, version, code) ON registry.resource TO {role}",
-    "GRANT UPDATE (document, version, at, by), DELETE ON registry.catalogue_entry TO {role}",
+    "GRANT UPDATE (document, version, at, by) ON registry.catalogue_entry TO {role}",
     "GRANT UPDATE (last) ON registry.code_sequence TO {role}",
     "GRANT UPDATE (revoked_at, revoked_by, revoked_why, version) ON registry.grant_ TO {role}",
     # accounts and their secrets, of which it never reads a hash

@@ -144,6 +144,7 @@ class Resource(Base):
         CheckConstraint("name ~ '^[a-z][a-z0-9_]{0,47}$'", name="name_form"),
         CheckConstraint(f"state IN ({_texts(ResourceState)})", name="state_known"),
         CheckConstraint("state IN ('draft', 'discarded') OR version IS NOT NULL", name="reviewed_has_contract"),
+        CheckConstraint("state <> 'discarded' OR version IS NULL", name="discarded_without_contract"),
         UniqueConstraint("name", "code", name="uq_resource_name_code"),
         ForeignKeyConstraint(
             ["name", "version"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -108,8 +109,9 @@ def resource_discard(
     with _hub() as hub:
         found = hub.registry.in_any_state(name)
         if not yes:
-            question = f"discard {name}, {found.title}? Its name and its code {found.code} are never given again"
-            typer.confirm(question, abort=True, err=True)
+            output.say(f"discard {name}, {found.title}? Its name and its code {found.code} are never given again. [y/N]")
+            if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
+                raise typer.Abort
         seen = found.row_version if version is None else version
         done = hub.registry.discard_resource(name, by=who, version=seen, why=why)
         shown = {"name": done.name, "code": done.code, "state": done.state, "row_version": done.row_version}

@@ -109,6 +109,7 @@ def test_what_is_late_is_told_by_department_with_applications_and_demands(
 
 
 def test_the_three_lists_are_written_as_one_workbook(published: Onedoor, tmp_path: Path) -> None:
+    published("department", "add", "civil", "民政局")
     first = published(*ASK)["id"]
     out = tmp_path / "lists.xlsx"
     said = published("demand", "lists", "-o", str(out), "--json")

@@ -27,6 +27,25 @@ def upgrade() -> None:
     ):
         op.drop_constraint(op.f(f"ck_{table}_{name}"), table, schema=SCHEMA, type_="check")
         op.create_check_constraint(op.f(f"ck_{table}_{name}"), table, condition, schema=SCHEMA)
+    op.create_check_constraint(
+        op.f("ck_resource_discarded_without_contract"), "resource", "state <> 'discarded' OR version IS NULL", schema=SCHEMA
+    )
+    # Nobody who takes steps may delete an entry: the owner's function does it, with the state.
+    op.execute(
+        f"""
+        CREATE FUNCTION {SCHEMA}.discard_entry() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path = pg_catalog AS $$
+        BEGIN
+            DELETE FROM {SCHEMA}.catalogue_entry WHERE resource = NEW.name;
+            RETURN NULL;
+        END $$
+        """
+    )
+    op.execute(f"REVOKE ALL ON FUNCTION {SCHEMA}.discard_entry() FROM PUBLIC")
+    op.execute(
+        f"CREATE TRIGGER discard_entry AFTER UPDATE OF state ON {SCHEMA}.resource "
+        f"FOR EACH ROW WHEN (NEW.state = 'discarded') EXECUTE FUNCTION {SCHEMA}.discard_entry()"
+    )
     op.execute(
         f"""
         CREATE FUNCTION {SCHEMA}.keep_entry() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
