@@ -76,7 +76,7 @@ class Lifecycle(Resources):
             check_kept(row)
             check_version(version, row.row_version, name)
             before = ResourceState(row.state)
-            row.state = RESOURCE_LIFE.advance(before, event)
+            after = RESOURCE_LIFE.advance(before, event)
             if row.version is not None:
                 raise refused(
                     f"{name} has a contract, and only a draft without one is discarded",
@@ -85,7 +85,7 @@ class Lifecycle(Resources):
                     remedy="submit it, and have it rejected or withdrawn",
                 )
             entry = session.get_one(CatalogueEntry, name)
-            row.changed_at = now
+            row.state, row.changed_at = after, now
             row.row_version += 1
             done = unbound_record(row, entry)
             said, detail = why.strip() or None, {"version": None, "code": row.code}
