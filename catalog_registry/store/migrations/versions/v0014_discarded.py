@@ -19,11 +19,12 @@ _STATES = ("draft", "submitted", "rejected", "published", "frozen", "withdrawn",
 def upgrade() -> None:
     """Know the state and the event, and let no entry be taken out of the catalogue but that of a draft that was discarded."""
     query = sa.text("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_resource_history_event_known'")
-    events = (*re.findall(r"'([a-z_]+)'", str(op.get_bind().scalar(query))), "discard")
+    events = re.findall(r"'([a-z_]+)'", str(op.get_bind().scalar(query)))
+    events.insert(events.index("withdraw") + 1, "discard")
     for table, name, condition in (
         ("resource", "state_known", f"state IN {_STATES}"),
         ("resource", "reviewed_has_contract", "state IN ('draft', 'discarded') OR version IS NOT NULL"),
-        ("resource_history", "event_known", f"event IN {events}"),
+        ("resource_history", "event_known", f"event IN {tuple(events)}"),
     ):
         op.drop_constraint(op.f(f"ck_{table}_{name}"), table, schema=SCHEMA, type_="check")
         op.create_check_constraint(op.f(f"ck_{table}_{name}"), table, condition, schema=SCHEMA)
