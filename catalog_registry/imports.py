@@ -204,7 +204,7 @@ class Imports(Catalogue):
 
     def _whole(self, taken: Sequence[Taken], wrong: Faults, *, partial: bool) -> Imported:
         if wrong.count and not partial:
-            raise ImportRefusedError(wrong.found, wrong.count)
+            raise ImportRefusedError(wrong.found, wrong.count, code="catalogue.import")
         return Imported(tuple(taken), tuple(wrong.found), wrong.count)
 
     def _write(self, change: Change, steps: Sequence[_Step], by: str) -> None:
@@ -320,6 +320,8 @@ class _Plan:
         self._codes = {here.code: here for here in self._names.values() if here.code is not None}
         self._titles: dict[tuple[str, str], list[_Here]] = {}
         for here in self._names.values():
+            if here.state == ResourceState.DISCARDED:
+                continue
             self._titles.setdefault((here.department, here.title), []).append(here)
         self._searched = 0
         self._sequences = {row.prefix: row.last for row in session.scalars(select(CodeSequence))}
@@ -393,7 +395,10 @@ class _Plan:
                 self._bad(one, "title", f"{department.name} has {len(same)} resources of this title: give the name or the code")
         if here is None:
             return None
-        if here.department != department.code:
+        if here.state == ResourceState.DISCARDED:
+            key = "name" if one.name is not None else "code"
+            self._bad(one, key, "is of a draft that was discarded, and is never given again")
+        elif here.department != department.code:
             self._bad(one, "name" if one.name is not None else "code", "is the resource of another department")
         elif here.code is not None and not is_code(here.code):
             self._bad(one, "code", f"{here.name} has {here.code[:40]!r}, which is none of the official catalogue")

@@ -122,6 +122,7 @@ class Resources(Sources):
                 fault=Fault.PROVIDER,
             )
         if row is not None and version is None:
+            check_kept(row)
             if row.version is None:
                 self._check_binds(change.session, row, contract)
             else:
@@ -442,8 +443,15 @@ def readable_contract(contract_text: str, *, where: str) -> DataContract:
     return contract
 
 
+def check_kept(row: Resource) -> None:
+    """Raise ``RejectedError`` where a resource was discarded: it is as if it had never been, and its name is not free."""
+    if row.state == ResourceState.DISCARDED:
+        raise refused(f"{row.name} was discarded", "resource.unknown", where=row.name, remedy="register it under another name")
+
+
 def check_bound(row: Resource) -> None:
     """Raise ``RejectedError`` where a resource is in the catalogue only: it has no contract yet."""
+    check_kept(row)
     if row.version is None:
         raise refused(
             f"{row.name} is in the catalogue, and has no contract yet",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.cli import output
 from console.cli.applications import Remark, Seen, Who, Why, _clock_text, _due, _left, _names, _steps_table, _waited_for
+from console.cli.files import write_by
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
@@ -37,6 +39,7 @@ def register(app: typer.Typer) -> None:
         demand_list,
         demand_responsibility,
         demand_negative,
+        demand_lists,
         demand_show,
         demand_appoint,
         demand_return,
@@ -133,6 +136,24 @@ def demand_negative(department: Department = None, as_json: Json = False) -> Non
                 else "nothing is refused, and every published resource is shared"
             ),
         )
+
+
+def demand_lists(
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write, replaced whole.")], as_json: Json = False
+) -> None:
+    """Write the three lists as one spreadsheet: demands 需求清单, responsibilities 责任清单, what is not shared 负面清单.
+
+    Example: onedoor demand lists -o lists.xlsx
+    """
+    from catalog_registry.demand_sheets import write_lists
+
+    with _hub() as hub:
+        known = hub.registry
+        lists = known.demands(), known.responsibilities(), known.negatives()
+        write_by(out, lambda draft: write_lists(draft, *lists, {one.code: one.name for one in known.departments()}))
+    counts = {"demands": len(lists[0]), "responsibilities": len(lists[1]), "negatives": len(lists[2])}
+    said = ", ".join(f"{count} {name}" for name, count in counts.items())
+    output.show({"file": str(out)} | counts, as_json=as_json, text=f"{out} written: {said}")
 
 
 def demand_show(demand: Id, as_json: Json = False) -> None:

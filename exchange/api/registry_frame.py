@@ -44,6 +44,7 @@ _STATUS: Final[Mapping[str, int]] = MappingProxyType(
         **{f"{what}.unknown": 404 for what in (*_LIVES, "licence_type", "notice", "withdrawal", "registry")},
         **{f"{what}.state": 409 for what in _LIVES},
         "resource.unbound": 409,
+        "resource.bound": 409,
         "revision.not_shared": 409,
         "revision.outdated": 409,
         "contract.shared": 409,

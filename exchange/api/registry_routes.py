@@ -149,7 +149,34 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
             return await answer_resource(services, done)
 
     for event in ResourceEvent:
-        step(event)
+        if event is not ResourceEvent.DISCARD:
+            step(event)
+
+    @route(
+        "DELETE",
+        "/{name}",
+        summary="Discard a draft that was a mistake",
+        answer=ResourceAnswer,
+        tagged=True,
+        versioned=True,
+        who=DUTIES_OF_RESOURCE[ResourceEvent.DISCARD],
+        note="a draft that no contract is bound to",
+    )
+    async def discard(request: Request) -> Response:
+        """Take a draft without a contract out of the catalogue; its history stays, its name and code are never given again."""
+        who = asker_of(services, request)
+        found = await seen_in_any_state(services, sight(who), request.path_params["name"])
+        version = version_of(request, found.name)
+        done = await recorded(
+            services,
+            who,
+            RESOURCE_KIND,
+            ResourceEvent.DISCARD,
+            found.name,
+            lambda: services.registry.discard_resource(found.name, by=who.id, version=version),
+            lambda after: {"manifest": {"event": "discard", "state": after.state.value, "version": after.row_version}},
+        )
+        return await answer_resource(services, done)
 
 
 def _application_routes(app: FastAPI, services: Services, problems: Problems) -> None:

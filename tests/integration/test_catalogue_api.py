@@ -6,20 +6,22 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import rdflib
 
+from catalog_registry.catalogue_sheets_in import read_sheets
 from catalog_registry.exports.national import read_national
 from catalog_registry.exports.odcs import split_contracts
 from catalog_registry.sheets.columns import letters
-from catalog_registry.sheets.read import read_sheets
-from catalog_registry.sheets.write import MEDIA_TYPE as XLSX
+from catalog_registry.sheets.writing import MEDIA_TYPE as XLSX
 from exchange.api.app import create_app
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
+from exchange.bounded import in_child
 from exchange.trust.tokens import issue
 from schemas.secret import Secret
 from tests.catalogue_entry import CREDIT_CODE, entry_json
@@ -65,10 +67,10 @@ class Counter:
     def sheet(self, *resources: list[list[Any]], by: str = "editor", query: str = "") -> httpx.Response:
         return self.bring(workbook([headings(), *(row for one in resources for row in one)]).getvalue(), by, query=query)
 
-    def ledger(self) -> list[dict[str, Any]]:
+    def ledger(self, kind: str = "registry.catalogue") -> list[dict[str, Any]]:
         with self.hub.connect() as connection:
-            kinds = "SELECT record FROM trust.ledger WHERE kind = 'registry.catalogue' ORDER BY n"
-            return [json.loads(row[0]) for row in connection.execute(kinds)]
+            kinds = "SELECT record FROM trust.ledger WHERE kind = %s ORDER BY n"
+            return [json.loads(row[0]) for row in connection.execute(kinds, (kind,))]
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +245,38 @@ def test_an_editor_brings_in_drafts_of_the_own_department_only(counter: Counter)
     assert told(foreign) == (403, "registry.other_department")
     newer = counter.bring(contract_text("staff", version="2.0.0").encode(), "editor", "application/yaml")
     assert (told(newer), newer.json()["faults"][0]["entry"]) == ((422, "catalogue.import"), 1)
+
+
+def test_a_draft_is_discarded_by_its_department_on_the_version_it_was_decided_on(counter: Counter) -> None:
+    counter.sheet(rows("mistake", title="错登"))
+    path = "/api/v1/resources/mistake"
+
+    def discard(by: str, **headers: str) -> httpx.Response:
+        return counter.http.delete(path, headers=counter.headers(by, **headers))
+
+    assert told(discard("editor")) == (428, "request.if_match")
+    assert told(discard("editor", **{"if-match": '"9"'})) == (412, "registry.conflict")
+    assert told(discard("consumer", **{"if-match": '"1"'})) == (404, "resource.unknown")
+    done = discard("editor", **{"if-match": '"1"'})
+    assert (done.status_code, done.json()["state"], done.headers["etag"]) == (200, "discarded", '"2"')
+    record = counter.ledger("registry.resource")[-1]
+    assert (record["outcome"], record["resource"]) == ("done", "mistake")
+    assert record["manifest"] == {"event": "discard", "state": "discarded", "version": 2}
+    assert told(counter.http.get(path, headers=counter.headers("editor"))) == (404, "resource.unknown")
+    assert told(discard("editor", **{"if-match": '"2"'})) == (404, "resource.unknown")
+
+
+def test_a_reader_that_aborts_takes_no_api_down(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"do": "abort"}
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+
+    def abort(*_: Any, file: Any, **more: Any) -> bytes:
+        return in_child("tests.bounded_child", asked, file=file, **more)
+
+    monkeypatch.setattr("exchange.sheets.in_child", abort)
+    assert told(counter.sheet(rows("aborted"))) == (422, "sheet.reader")
+    monkeypatch.undo()
+    assert counter.sheet(rows("aborted")).status_code == 200
 
 
 def test_a_draft_without_a_contract_is_seen_by_its_department_only(counter: Counter) -> None:

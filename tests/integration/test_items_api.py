@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, LiteralString
@@ -11,12 +10,12 @@ import psycopg
 import pytest
 import rdflib
 
-from catalog_registry.item_sheets import Written
-from catalog_registry.item_sheets_in import read_workbook
+from catalog_registry.item_sheets import HANDBOOK, Written
 from catalog_registry.item_sheets_out import workbook
+from catalog_registry.sheets.writing import MEDIA_TYPE
 from schemas.licence_type import LicenceType
 from tests.desk import Desk, told
-from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN_CODE, a_handbook, elements, item, steps
+from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN_CODE, a_handbook, elements, item, read_back, steps
 from tests.office import an_office, fill, installed
 
 KIND = f"{MARKET}001"
@@ -221,21 +220,24 @@ def test_exports_are_streamed_as_they_are_asked_for(desk: Desk) -> None:
     assert told(desk.get("/item-catalogue/export?format=pdf", "reader")) == (400, "request.format")
     assert told(desk.get("/item-catalogue/export?base=javascript:x", "reader")) == (422, "export.base")
     book = desk.get("/item-catalogue/export?format=xlsx", "reader")
-    assert CODE in [one.code for one, _, _ in read_workbook(book.content).items]
+    assert CODE in [one.code for one, _, _ in read_back(book.content).items]
 
 
 def test_a_workbook_is_taken_over_by_http(desk: Desk) -> None:
     def take(content: bytes, by: str) -> Any:
-        return desk.call("POST", "/item-catalogue/import", by, workbook=base64.b64encode(content).decode())
+        headers = {"Authorization": f"Bearer {desk.token(by)}", "content-type": MEDIA_TYPE}
+        return desk.office.http.post("/api/v1/item-catalogue/import", content=content, headers=headers)
 
     plain = item(code=OTHER, body="民政局", ways=[])
     good = workbook([Written(plain, 1, a_handbook(), 0)])
     assert told(take(good, "chen")) == (403, "registry.other_department")
     assert told(take(workbook(), "reader")) == (403, "registry.role")
     assert take(good, "li").json() == {"items": [], "handbooks": [OTHER]}
-    again = told(take(good, "li"))
-    assert again == (422, "sheet.cells")
-    assert told(take(b"nothing", "li")) == (422, "sheet.file")
+    again = take(good, "li")
+    assert told(again) == (422, "sheet.cells")
+    assert [(one["sheet"], one["row"], one["heading"]) for one in again.json()["faults"]] == [(HANDBOOK, 2, "实施编码")]
+    assert told(take(b"nothing", "li")) == (422, "sheet.form")
+    assert told(desk.call("POST", "/item-catalogue/import", "li", workbook="")) == (415, "request.media_type")
 
 
 @pytest.mark.parametrize(
