@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
+from catalog_registry.sheets.writing import MEDIA_TYPE
 from tests.catalogue_entry import entry_json
 from tests.items import MARKET, elements, steps
 from tests.office import ITEM, PURPOSE, question
@@ -56,7 +57,7 @@ class Things:
     kind: str
     department: Callable[[], str]
     delegated: Callable[[], str]
-    workbook: Callable[[str], str]
+    workbook: Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Sent:
     form: Mapping[str, str] = field(default_factory=dict)
     nothing_body: Any = None
     named: str = ""
-    content: tuple[str, str] | None = None
+    content: tuple[str, str | bytes] | None = None
 
 
 def _resource(thing: str, path: str = "", **more: Any) -> Callable[[Things], Sent]:
@@ -269,6 +270,8 @@ REQUESTS: Final[Mapping[tuple[str, str], Callable[[Things], Sent]]] = {
         "corrections", "correction", "/hand-over", body=_WHY | {"department": OTHER}
     ),
     ("POST", "/api/v1/corrections/{id}/resolve"): _of("corrections", "correction", "/resolve", body=_WHY),
+    ("POST", "/api/v1/resources/search"): lambda _: Sent("/api/v1/resources/search", {"words": "licences"}),
+    ("DELETE", "/api/v1/resources/{name}"): _resource("draft", changes=True),
     # demands, what is late, what is used, ratings
     ("GET", "/api/v1/demands"): _list("demands", "demand"),
     ("GET", "/api/v1/demands/responsibility"): _list("demands/responsibility", "promised"),
@@ -362,8 +365,8 @@ REQUESTS: Final[Mapping[tuple[str, str], Callable[[Things], Sent]]] = {
     ("POST", "/api/v1/item-catalogue/coverage"): lambda _: Sent("/api/v1/item-catalogue/coverage", {}),
     ("GET", "/api/v1/item-catalogue/export"): lambda _: Sent("/api/v1/item-catalogue/export"),
     ("GET", "/api/v1/item-catalogue/template"): lambda _: Sent("/api/v1/item-catalogue/template"),
-    ("POST", "/api/v1/item-catalogue/import"): _new(
-        "item-catalogue/import", lambda things, n: {"workbook": things.workbook(_item(n))}
+    ("POST", "/api/v1/item-catalogue/import"): lambda things: Sent(
+        "/api/v1/item-catalogue/import", content=(MEDIA_TYPE, things.workbook(_item(next(_numbers))))
     ),
     ("GET", "/api/v1/licence-types"): _list("licence-types", "kind"),
     ("GET", "/api/v1/licence-types/{code}"): _of("licence-types", "kind"),

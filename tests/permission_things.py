@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -207,6 +206,6 @@ class Makes:
         return code
 
     @staticmethod
-    def workbook(code: str) -> str:
+    def workbook(code: str) -> bytes:
         """Return a workbook with an item that there was not before."""
-        return base64.b64encode(workbook([Written(item(code=code, ways=[]), 0)])).decode()
+        return workbook([Written(item(code=code, ways=[]), 0)])

@@ -56,7 +56,10 @@ class Stand:
             body = {"data": dict(sent.form)}
         if sent.content is not None:
             media_type, text = sent.content
-            body, headers = {"content": text.encode()}, headers | {"content-type": media_type}
+            body, headers = (
+                {"content": text.encode() if isinstance(text, str) else text},
+                headers | {"content-type": media_type},
+            )
         return self.office.http.request(method, path, headers=headers, **body)
 
 
