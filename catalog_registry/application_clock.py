@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
@@ -19,10 +19,10 @@ RULES: Final[Mapping[ApplicationState, str]] = MappingProxyType(
         ApplicationState.PROVIDER_REVIEW: "application.provider_review.conditional",
     }
 )
-"""The clock rule of each state that somebody has to lead out of.
+"""The clock rule of each state that somebody has to lead out of."""
 
-A contract does not say yet whether its resource is shared on a condition; until one does, each is taken to be.
-"""
+UNCONDITIONAL: Final = "application.provider_review.unconditional"
+"""The rule of the provider's answer where the catalogue says that the resource is shared without condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,24 @@ class ApplicationClock:
         return self.state == "late"
 
 
+def rule_of(state: ApplicationState, *, unconditional: bool) -> str | None:
+    """Return the clock rule of an application in a state, None where nobody is waited for.
+
+    A resource of which the catalogue does not say how it is shared is taken to be shared on a condition.
+    """
+    if unconditional and state is ApplicationState.PROVIDER_REVIEW:
+        return UNCONDITIONAL
+    return RULES.get(state)
+
+
 def clock_of(
-    application: ApplicationRecord, since: datetime, *, rules: Mapping[str, Rule], of: Calendar, now: datetime
+    application: ApplicationRecord,
+    since: datetime,
+    *,
+    rules: Mapping[str, Rule],
+    of: Calendar,
+    now: datetime,
+    unconditional: bool = False,
 ) -> ApplicationClock | None:
     """Return the clock of an application, None where it is at its end and waits for nobody.
 
@@ -61,19 +77,49 @@ def clock_of(
         rules: by id, those of the deployment.
         of: the working days.
         now: the instant of the question.
+        unconditional: the catalogue says that the resource is shared without condition.
     """
-    name = RULES.get(application.state)
+    name = rule_of(application.state, unconditional=unconditional)
     if name is None:
         return None
-    rule = rules[name]
+    waits_for = application.assigned if application.state is ApplicationState.PROVIDER_REVIEW else None
+    return clock_of_step(rules[name], since, department=waits_for, of=of, now=now)
+
+
+def clock_of_step(rule: Rule, since: datetime, *, department: str | None, of: Calendar, now: datetime) -> ApplicationClock:
+    """Return the clock of a step that is waited for, which nothing has paused.
+
+    Args:
+        rule: how long it may take.
+        since: the instant at which it began to be waited for.
+        department: the one that has to take it, None where the centre has to.
+        of: the working days.
+        now: the instant of the question.
+    """
     found = due(rule, since, (), now, of)
     return ApplicationClock(
         rule=rule.id,
         workdays=rule.workdays,
-        department=application.assigned if application.state is ApplicationState.PROVIDER_REVIEW else None,
+        department=department,
         began=since,
         due=found.at,
         left=found.left,
         state=found.state,
         provisional=found.provisional,
     )
+
+
+def clocks_of(
+    applications: Iterable[ApplicationRecord],
+    since: Mapping[str, datetime],
+    unconditional: Collection[str],
+    *,
+    rules: Mapping[str, Rule],
+    of: Calendar,
+    now: datetime,
+) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+    """Return applications with their clocks, as ``clock_of``; ``unconditional`` are names of resources."""
+    return [
+        (a, clock_of(a, since[a.id], rules=rules, of=of, now=now, unconditional=a.resource in unconditional))
+        for a in applications
+    ]

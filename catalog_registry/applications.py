@@ -13,6 +13,8 @@ from sqlalchemy import func, or_, select
 
 from catalog_registry.acting import APPLYING, DUTIES_OF_APPLICATION, Sight, check_duty, check_other_person, check_version
 from catalog_registry.grants import Grants
+from catalog_registry.handing_on import tell
+from catalog_registry.quota import kept_quota, narrowed_quota, quota_of
 from catalog_registry.records import ApplicationRecord, PrincipalRecord, Receiver, ReceiverKind, StepRecord
 from catalog_registry.rules import check_fields, check_said, check_terms, refused
 from catalog_registry.states import APPLICATION_LIFE, ApplicationEvent, ApplicationState
@@ -24,10 +26,12 @@ from catalog_registry.store.tables import (
     WAYS,
     Application,
     ApplicationHistory,
+    CatalogueEntry,
     Department,
     Resource,
     System,
 )
+from schemas.catalogue import SharingType
 from schemas.errors import RejectedError
 from schemas.ids import new_id
 from schemas.rowfilter import Filter, parse
@@ -84,7 +88,7 @@ class Applications(Grants):
             system: code of the department's system that is to receive them; None: all of the department.
             scope: who would use them and where.
             way: one of ``WAYS``.
-            quota: refused until the hub counts it.
+            quota: how often, as ``catalog_registry.quota`` reads it; None: not limited.
 
         Raises:
             RejectedError: the resource is not published, a field or purpose is not one, the reason or the legal basis is
@@ -95,7 +99,8 @@ class Applications(Grants):
         if way not in WAYS:
             raise refused(f"there is no way {way[:40]!r}", "application.way", remedy=f"ways are {', '.join(WAYS)}")
         purposes, items, fields = (tuple(dict.fromkeys(named)) for named in (purposes, items, fields))
-        check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at, quota=quota)
+        check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at)
+        wanted = quota_of(quota)
         now = self._clock.now()
         _check_not_over(to_at, now)
         asked = None if row_filter is None else parse(row_filter)
@@ -120,7 +125,7 @@ class Applications(Grants):
                 fields=list(fields),
                 row_filter=None if asked is None else asked.text,
                 way=way,
-                quota=None,
+                quota=None if wanted is None else wanted.document(),
                 from_at=from_at.astimezone(UTC),
                 to_at=to_at.astimezone(UTC),
                 legal_basis=legal_basis.strip(),
@@ -132,7 +137,7 @@ class Applications(Grants):
             )
             session.add(row)
             session.flush()
-            _tell(change, row, "application.made", who)
+            tell(change, row, "application.made", who.id)
             application_step(session, row, "apply", at=now, by=who.id, before=None)
             session.flush()
             return application_record(row)
@@ -155,6 +160,7 @@ class Applications(Grants):
         row_filter: str | None = None,
         from_at: datetime | None = None,
         to_at: datetime | None = None,
+        quota: Mapping[str, Any] | None = None,
         why: str = "",
     ) -> ApplicationRecord:
         """Grant what was asked, or less, and return the application; its ``grant`` was made in the same transaction.
@@ -167,6 +173,7 @@ class Applications(Grants):
             row_filter: a further condition on the rows, added to that asked for; None: none.
             from_at: first instant of the grant, not before that asked for; None: that one.
             to_at: first instant after it, not after that asked for; None: that one.
+            quota: limits that are added to the quota asked for, none above it; None: that one.
             why: a remark; it is kept.
 
         Raises:
@@ -175,12 +182,14 @@ class Applications(Grants):
                 published or has a field no longer.
             DeniedError: the principal has no role for it, is of another department, or applied or checked itself.
         """
+        less = quota_of(quota)
 
         def give(change: Change, row: Application, who: PrincipalRecord) -> Mapping[str, Any]:
             given = _part(row.fields, fields)
             begins, ends = _within(row, from_at, to_at)
             _check_not_over(ends, self._clock.now())
             rows = _narrowed(row.row_filter, row_filter)
+            how_often = narrowed_quota(kept_quota(row.quota), less)
             made = self._give(
                 change,
                 Receiver(ReceiverKind.DEPARTMENT, row.department)
@@ -195,6 +204,7 @@ class Applications(Grants):
                 purposes=row.purposes,
                 items=row.items,
                 row_filter=rows,
+                quota=how_often,
             )
             row.grant_id = made.id
             return {
@@ -203,6 +213,7 @@ class Applications(Grants):
                 "row_filter": None if rows is None else rows.text,
                 "from_at": begins.isoformat(),
                 "to_at": ends.isoformat(),
+                "quota": None if how_often is None else how_often.document(),
             }
 
         return self._take(application, ApplicationEvent.APPROVE, by=by, version=version, why=why, act=give)
@@ -254,7 +265,7 @@ class Applications(Grants):
                 row.answered_by = who.id
             said = why.strip() or None
             application_step(change.session, row, event, at=now, by=who.id, before=before, why=said, detail=detail)
-            _tell(change, row, _TOLD[event], who)
+            tell(change, row, _TOLD[event], who.id)
             change.session.flush()
             return application_record(row)
 
@@ -321,6 +332,15 @@ class Applications(Grants):
         with self._database.read() as session:
             return dict(session.execute(query).all())
 
+    def unconditional(self, resources: Iterable[str]) -> frozenset[str]:
+        """Return those of these resources of which the catalogue says that they are shared without condition."""
+        query = select(CatalogueEntry.resource).where(
+            CatalogueEntry.resource.in_(set(resources)),
+            CatalogueEntry.document["sharing_type"].astext == SharingType.UNCONDITIONAL.value,
+        )
+        with self._database.read() as session:
+            return frozenset(session.scalars(query))
+
     def history(self, application: str) -> list[StepRecord]:
         """Return what was done to an application, oldest first: who, when, from which state to which, why, what was given."""
         with self._database.read() as session:
@@ -329,22 +349,6 @@ class Applications(Grants):
                 select(ApplicationHistory).where(ApplicationHistory.application == application).order_by(ApplicationHistory.n)
             )
             return [step_record(row) for row in rows]
-
-
-def _tell(change: Change, row: Application, type_: str, who: PrincipalRecord) -> None:
-    change.event(
-        type_,
-        row.id,
-        {
-            "resource": row.resource,
-            "department": row.department,
-            "assigned": row.assigned,
-            "state": row.state,
-            "version": row.version,
-            "grant": row.grant_id,
-            "by": who.id,
-        },
-    )
 
 
 def _check_persons(who: PrincipalRecord, row: Application, event: ApplicationEvent) -> None:

@@ -26,6 +26,7 @@ Reminder = Literal["half", "last"]
 State = Literal["running", "paused", "reminded_half", "reminded_last", "late"]
 Pauses = Sequence[tuple[datetime, datetime | None]]
 
+ESCALATE: Final = "escalate"
 _SHIPPED: Final = Path(__file__).with_name("clock_rules.toml")
 _MAX_WORKDAYS: Final = 250  # about a year
 _DAY: Final = timedelta(days=1)
@@ -37,8 +38,11 @@ class Rule:
     """How long one step may take, on whose word, and what happens on the way.
 
     ``about`` and ``about_zh`` say what the clock measures. ``verified`` is false where the days are commonly stated and the
-    wording of the source was not read. ``paused_in`` names the states in which the clock stands still. ``late`` says what
-    happens after the last day: ``escalate`` tells the centre, and no rule grants or refuses by itself.
+    wording of the source was not read. ``paused_in`` names the states in which the clock stands still.
+
+    ``late`` says what happens after the last day: ``escalate`` tells the centre. No shipped rule does more. A deployment may
+    have one of ``outcomes`` follow by itself, where it says on whose word (``late_source``) and in whose name (``late_as``, an
+    account that has the role for that step).
     """
 
     id: str
@@ -49,7 +53,15 @@ class Rule:
     verified: bool
     paused_in: tuple[str, ...]
     reminders: tuple[Reminder, ...]
-    late: Literal["escalate"]
+    late: str
+    outcomes: tuple[str, ...]
+    late_source: str = ""
+    late_as: str = ""
+
+    @property
+    def outcome(self) -> str | None:
+        """What follows by itself after the last day; None where the centre is told and nothing else."""
+        return None if self.late == ESCALATE else self.late
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +114,19 @@ def reminders(rule: Rule, began: datetime, pauses: Pauses, of: Calendar) -> tupl
 
 
 def _reminders(rule: Rule, days: Sequence[date]) -> tuple[tuple[date, Reminder], ...]:
+    return tuple((days[n - 1], kind) for kind, n in _places(rule).items() if n <= len(days))
+
+
+def reminding(rule: Rule) -> tuple[Reminder, ...]:
+    """Return of what a rule reminds, in order."""
+    return tuple(_places(rule))
+
+
+def _places(rule: Rule) -> dict[Reminder, int]:
+    """Return on which of the days that count a rule reminds."""
     half, last = (rule.workdays + 1) // 2, max(rule.workdays - 1, 1)
     places: dict[Reminder, int] = {"last": last} if half == last and "last" in rule.reminders else {"half": half, "last": last}
-    return tuple((days[n - 1], kind) for kind, n in places.items() if kind in rule.reminders and n <= len(days))
+    return {kind: n for kind, n in places.items() if kind in rule.reminders}
 
 
 def _count(rule: Rule, began: datetime, pauses: Pauses, of: Calendar) -> tuple[list[date], date]:
@@ -142,6 +164,9 @@ _OVERRIDES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "workdays": (f"a whole number of 1 to {_MAX_WORKDAYS}", lambda value: type(value) is int and 1 <= value <= _MAX_WORKDAYS),
     "source": ("a text that names where the days come from", lambda value: isinstance(value, str) and bool(value.strip())),
     "verified": ("true or false", lambda value: isinstance(value, bool)),
+    "late": ("a word", lambda value: isinstance(value, str)),
+    "late_source": ("a text that names what orders the outcome", lambda value: isinstance(value, str) and bool(value.strip())),
+    "late_as": ("the name of an account", lambda value: isinstance(value, str) and bool(value.strip())),
 }
 
 
@@ -153,7 +178,7 @@ def rules() -> Mapping[str, Rule]:
 
 
 def _rule(name: str, table: Mapping[str, Any]) -> Rule:
-    lists = {key: tuple(table[key]) for key in ("paused_in", "reminders")}
+    lists = {key: tuple(table[key]) for key in ("paused_in", "reminders", "outcomes")}
     return Rule(id=name, **{**table, **lists})
 
 
@@ -161,7 +186,7 @@ def load(path: Path) -> Mapping[str, Rule]:
     """Return the shipped rules with the days that a deployment sets in a file of its own.
 
     The file is TOML. Each rule that it changes is a table of ``workdays``, their ``source``, and ``verified`` where the wording
-    of that source was read.
+    of that source was read. An outcome that is to follow by itself is ``late``, with ``late_source`` and ``late_as``.
 
     Raises:
         RejectedError: the file cannot be read, or it names a rule or a key that there is not, or a value is wrong; the place is
@@ -182,8 +207,22 @@ def load(path: Path) -> Mapping[str, Rule]:
         for key in ("workdays", "source"):
             if key not in table:
                 raise _refused(f"{key} is missing: a rule is set by its days and their source", path, f"{name}.{key}")
+        _check_late(name, table, changed[name], path)
         changed[name] = replace(changed[name], **{"verified": False, **table})
     return MappingProxyType(changed)
+
+
+def _check_late(name: str, table: Mapping[str, Any], rule: Rule, path: Path) -> None:
+    """Refuse an outcome that is not one of the rule's, or that nobody orders and nobody answers for."""
+    late = table.get("late", ESCALATE)
+    if late not in (ESCALATE, *rule.outcomes):
+        raise _refused(f"late must be {' or '.join((ESCALATE, *rule.outcomes))}", path, f"{name}.late")
+    for key in ("late_source", "late_as"):
+        if late != ESCALATE and key not in table:
+            words = "on whose word" if key == "late_source" else "in whose name"
+            raise _refused(f"{key} is missing: nothing is decided by itself unless it is said {words}", path, f"{name}.{key}")
+        if late == ESCALATE and key in table:
+            raise _refused(f"{key} is for an outcome, and late is {ESCALATE}", path, f"{name}.{key}")
 
 
 def _tables(path: Path) -> dict[str, Any]:

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
+from catalog_registry.affected import Affected, affected
 from catalog_registry.grants import Grants
-from catalog_registry.records import GrantRecord, Receiver
 from catalog_registry.rules import refused
 from schemas.evolution import Evolution, diff
 from schemas.odcs import read_contract
-
-
-@dataclass(frozen=True, slots=True)
-class Affected:
-    """A grant that a breaking change touches: its receiver reads ``fields`` of those that change, until ``to_at``.
-
-    A change of the whole contract touches all fields of the grant; so does a field that only chooses its rows.
-    """
-
-    grant: str
-    receiver: Receiver
-    fields: tuple[str, ...]
-    from_at: datetime
-    to_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +43,3 @@ class Comparisons(Grants):
             )
         evolution = diff(self.resource(name).contract, after)
         return Comparison(evolution, affected(evolution, self.grants(resource=name), self._clock.now()))
-
-
-def affected(evolution: Evolution, grants: Iterable[GrantRecord], now: datetime) -> tuple[Affected, ...]:
-    """Return the grants, in force or still to begin, that breaking changes touch, in the order given."""
-    found = []
-    for grant in grants:
-        if grant.revoked_at is not None or now >= grant.to_at:
-            continue
-        filtered = grant.row_filter.fields if grant.row_filter is not None else ()
-        touched = {change.field for change in evolution.breaking_for({*grant.fields, *filtered})}
-        if not touched:
-            continue
-        whole = not touched <= set(grant.fields)
-        fields = tuple(f for f in grant.fields if whole or f in touched)
-        found.append(Affected(grant.id, grant.receiver, fields, grant.from_at, grant.to_at))
-    return tuple(found)

@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 
 from catalog_registry.acting import DUTIES_OF_RESOURCE, check_duty, check_other_person, check_version
 from catalog_registry.records import RegisteredResource, StepRecord
-from catalog_registry.resources import Resources
+from catalog_registry.resources import Resources, check_bound
 from catalog_registry.rules import check_said
 from catalog_registry.states import RESOURCE_LIFE, ResourceEvent, ResourceState
-from catalog_registry.store.history import resource_step
+from catalog_registry.store.history import end_withdrawal, resource_step
 from catalog_registry.store.rows import known, known_principal, principal_record, step_record
 from catalog_registry.store.tables import RESOURCE_REASONED, ContractVersion, Resource, ResourceHistory
 
@@ -74,6 +74,7 @@ class Lifecycle(Resources):
             who = principal_record(known_principal(session, by))
             check_duty(who, event, DUTIES_OF_RESOURCE[event], row.department)
             check_version(version, row.row_version, name)
+            check_bound(row)
             before = ResourceState(row.state)
             after = RESOURCE_LIFE.advance(before, event)
             if event in RESOURCE_REASONED:
@@ -85,6 +86,8 @@ class Lifecycle(Resources):
                 check_other_person(who, dict.fromkeys(session.scalars(submitted), "submitted it"), event)
             row.state, row.changed_at = after, now
             row.row_version += 1
+            if event is ResourceEvent.WITHDRAW:
+                end_withdrawal(session, name, "done", at=now, by=who.id)
             if event is ResourceEvent.PUBLISH:
                 session.execute(
                     update(ContractVersion)

@@ -1,4 +1,4 @@
-"""Principals: the persons and machines that act, with roles and credentials."""
+"""Principals: the persons and machines that act, with roles and the networks that they may ask from."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from sqlalchemy import select
 
-from catalog_registry.credential import absorb, hashed, matches, new_secret
+from catalog_registry.asked import OF_ENDING_ACCOUNTS, OF_MAKING_ACCOUNTS, OF_RIGHTS, Asked, check_not_itself, permit
+from catalog_registry.credential import hashed, new_secret
 from catalog_registry.records import PrincipalKind, PrincipalRecord
-from catalog_registry.rules import check_code, check_roles, refused
+from catalog_registry.rules import check_code, check_ranges, check_roles, refused
 from catalog_registry.store.change import Part
+from catalog_registry.store.credential_tables import ClientSecret
 from catalog_registry.store.rows import known, known_principal, principal_record
 from catalog_registry.store.tables import Department, Principal, System
-from schemas.errors import DeniedError, Fault
 from schemas.ids import new_id
 from schemas.secret import Secret
 
@@ -21,12 +22,29 @@ class Principals(Part):
     """Who acts. No secret is kept, only its hash."""
 
     def create_machine(
-        self, name: str, department: str, *, system: str | None = None, roles: Iterable[str] = ()
+        self,
+        name: str,
+        department: str,
+        *,
+        system: str | None = None,
+        roles: Iterable[str] = (),
+        ranges: Iterable[str] = (),
+        asked: Asked | None = None,
     ) -> tuple[PrincipalRecord, Secret[str]]:
         """Make a machine with a credential of its own; return it and its secret, which is not kept and not shown again.
 
+        Args:
+            name: of the account.
+            department: code of its department.
+            system: code of the system that it is part of.
+            roles: what it may do; who asks by HTTP gives none.
+            ranges: the networks that it may ask from, as CIDR; none: from anywhere.
+            asked: who asks; None: the console.
+
         Raises:
-            RejectedError: the name is taken, the department, system or role is unknown, or the role is for persons only.
+            DeniedError: who asks may not.
+            RejectedError: the name is taken, the department, system or role is unknown, the role is for persons only, or a
+                range is none.
         """
         secret = new_secret()
         now = self._clock.now()
@@ -39,17 +57,23 @@ class Principals(Part):
                 system=system,
                 roles=check_roles(roles),
                 client_id=new_id("c", now),
-                secret_hash=hashed(secret),
                 epoch=0,
+                ranges=check_ranges(ranges),
+                version=1,
                 created_at=now,
-            )
+            ),
+            hashed(secret),
+            asked,
         )
         return made, secret
 
-    def create_person(self, name: str, department: str, *, roles: Iterable[str] = ()) -> PrincipalRecord:
+    def create_person(
+        self, name: str, department: str, *, roles: Iterable[str] = (), asked: Asked | None = None
+    ) -> PrincipalRecord:
         """Make a person's account; return it. ``name`` is the account's name, not the person's.
 
         Raises:
+            DeniedError: who asks may not.
             RejectedError: the name is taken, the department or a role is unknown, or two roles exclude one another.
         """
         now = self._clock.now()
@@ -61,13 +85,20 @@ class Principals(Part):
                 department=department,
                 roles=check_roles(roles),
                 epoch=0,
+                ranges=[],
+                version=1,
                 created_at=now,
-            )
+            ),
+            None,
+            asked,
         )
 
-    def _create_principal(self, row: Principal) -> PrincipalRecord:
-        check_code(row.name, "principal")
+    def _create_principal(self, row: Principal, secret_hash: str | None, asked: Asked | None) -> PrincipalRecord:
         with self._database.change() as change:
+            permit(change.session, asked, "make accounts", OF_MAKING_ACCOUNTS, "", here=None, thing=row.name)
+            if asked is not None and row.roles:
+                raise refused("who makes an account gives it no roles", "principal.roles_apart", where=row.name)
+            check_code(row.name, "principal")
             known(change.session, Department, row.department, "department")
             if row.system is not None and known(change.session, System, row.system, "system").department != row.department:
                 raise refused(f"system {row.system} is not of department {row.department}", "principal.other_department")
@@ -78,65 +109,82 @@ class Principals(Part):
                 {"kind": row.kind, "department": row.department, "system": row.system, "roles": row.roles},
             )
             change.session.flush()
+            if secret_hash is not None:
+                change.session.add(ClientSecret(principal=row.id, n=1, hash=secret_hash, made_at=row.created_at))
+                change.session.flush()
             return principal_record(row)
 
-    def set_roles(self, principal: str, roles: Iterable[str]) -> PrincipalRecord:
+    def set_roles(self, principal: str, roles: Iterable[str], *, asked: Asked | None = None) -> PrincipalRecord:
         """Give a principal exactly these roles, and end its tokens; return it.
 
         Raises:
-            RejectedError: it or a role is unknown, or two roles exclude one another.
+            DeniedError: who asks may not, or would give roles to itself.
+            RejectedError: it or a role is unknown, two roles exclude one another, or it was changed meanwhile.
         """
-        wanted = check_roles(roles)
         with self._database.change() as change:
             row = known_principal(change.session, principal)
+            who = permit(change.session, asked, "give roles", OF_RIGHTS, row.department, here=row.version, thing=row.name)
+            check_not_itself(who, row.id, "give roles to")
+            wanted = check_roles(roles)
             if row.roles != wanted:
                 row.roles = wanted
                 row.epoch += 1
+                row.version += 1
                 change.event("principal.roles_set", row.id, {"roles": wanted, "epoch": row.epoch})
             change.session.flush()
             return principal_record(row)
 
-    def rotate_secret(self, principal: str) -> tuple[PrincipalRecord, Secret[str]]:
-        """Give a machine a new secret; the old one and its tokens end now. Returns the secret, which is not shown again."""
-        secret = new_secret()
-        with self._database.change() as change:
-            row = known_principal(change.session, principal)
-            if row.kind != PrincipalKind.MACHINE or row.revoked_at is not None:
-                raise refused("only a machine that is not revoked has a secret", "principal.no_secret", where=row.name)
-            row.secret_hash = hashed(secret)
-            row.epoch += 1
-            change.event("principal.secret_rotated", row.id, {"epoch": row.epoch})
-            return principal_record(row), secret
+    def set_ranges(self, principal: str, ranges: Iterable[str], *, asked: Asked | None = None) -> PrincipalRecord:
+        """Let a principal ask from exactly these networks; return it. It holds for the tokens that it has, too.
 
-    def revoke_principal(self, principal: str) -> PrincipalRecord:
-        """End a principal and its tokens now; return it. One that was revoked before stays as it was."""
+        Args:
+            principal: id, client id or name.
+            ranges: networks as CIDR; none: from anywhere.
+            asked: who asks, and the version that it decided on; None: the console.
+
+        Raises:
+            DeniedError: who asks may not, or would set its own.
+            RejectedError: it is unknown, a range is none, or it was changed meanwhile.
+        """
         with self._database.change() as change:
             row = known_principal(change.session, principal)
+            who = permit(change.session, asked, "set networks", OF_RIGHTS, row.department, here=row.version, thing=row.name)
+            check_not_itself(who, row.id, "set the networks of")
+            wanted = check_ranges(ranges)
+            if row.ranges != wanted:
+                row.ranges = wanted
+                row.version += 1
+                change.event("principal.ranges_set", row.id, {"ranges": wanted})
+            change.session.flush()
+            return principal_record(row)
+
+    def revoke_principal(self, principal: str, *, asked: Asked | None = None) -> PrincipalRecord:
+        """End a principal and its tokens now; return it. One that was revoked before stays as it was.
+
+        Raises:
+            DeniedError: who asks may not.
+            RejectedError: it is unknown, or was changed meanwhile.
+        """
+        with self._database.change() as change:
+            row = known_principal(change.session, principal)
+            permit(change.session, asked, "end accounts", OF_ENDING_ACCOUNTS, row.department, here=row.version, thing=row.name)
             if row.revoked_at is None:
                 row.revoked_at = self._clock.now()
                 row.epoch += 1
+                row.version += 1
                 change.event("principal.revoked", row.id, {"epoch": row.epoch})
+            change.session.flush()
             return principal_record(row)
-
-    def check_secret(self, client_id: str, secret: Secret[str]) -> PrincipalRecord:
-        """Return the machine of a client id whose secret this is.
-
-        Raises:
-            DeniedError: unknown client, wrong secret or revoked; which of them is neither said nor to be timed.
-        """
-        with self._database.read() as session:
-            row = session.scalars(select(Principal).where(Principal.client_id == client_id)).one_or_none()
-        good = matches(row.secret_hash, secret) if row is not None and row.secret_hash is not None else absorb(secret)
-        if row is None or not good or row.revoked_at is not None:
-            raise DeniedError("client or secret is wrong", code="principal.credential", fault=Fault.CLIENT)
-        return principal_record(row)
 
     def principal(self, principal: str) -> PrincipalRecord:
         """Return a principal by id, client id or name. Raises ``RejectedError`` where there is none."""
         with self._database.read() as session:
             return principal_record(known_principal(session, principal))
 
-    def principals(self) -> list[PrincipalRecord]:
-        """Return all principals by id, revoked ones too."""
+    def principals(self, *, after: str | None = None, limit: int | None = None) -> list[PrincipalRecord]:
+        """Return principals by id, revoked ones too: all, or so many after an id."""
+        query = select(Principal).order_by(Principal.id).limit(limit)
+        if after is not None:
+            query = query.where(Principal.id > after)
         with self._database.read() as session:
-            return [principal_record(row) for row in session.scalars(select(Principal).order_by(Principal.id))]
+            return [principal_record(row) for row in session.scalars(query)]

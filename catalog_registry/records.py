@@ -8,11 +8,14 @@ from dataclasses import field as dataclass_field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
+from catalog_registry.quota import Quota
 from catalog_registry.secret_place import read_secret, url_with_password
 from catalog_registry.states import ApplicationState, ResourceState
+from catalog_registry.term_states import DestructionState, ExportState
 from schemas.catalogue import CatalogueEntry
 from schemas.contract import DataContract
 from schemas.odcs import read_contract
@@ -35,6 +38,7 @@ class DepartmentRecord:
     name: str
     credit_code: str | None
     parent: str | None
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class SystemRecord:
     code: str
     name: str
     department: str
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class SourceRecord:
     settings: Mapping[str, Any]
     created_at: datetime
     keys_dir: Path | None = dataclass_field(default=None, repr=False, compare=False)
+    version: int = 1
 
     def url(self) -> Secret[str]:
         """Return the URL with its password, read now from where the registry was told that it is.
@@ -96,6 +102,25 @@ class RegisteredResource:
     def contract(self) -> DataContract:
         """The contract in force, parsed."""
         return kept_contract(self.odcs, f"{self.name} {self.version}")
+
+
+@dataclass(frozen=True, slots=True)
+class UnboundResource:
+    """A draft that is in the catalogue and has no contract yet: nothing is read for it, and nobody is shared it.
+
+    ``version`` is that of the contract it has not.
+    """
+
+    name: ResourceName
+    code: str | None
+    title: str
+    department: str
+    state: ResourceState
+    row_version: int
+    entry: CatalogueEntry
+    created_at: datetime
+    changed_at: datetime
+    version: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +200,7 @@ class GrantRecord:
     revoked_by: str | None
     revoked_why: str | None
     version: int
+    quota: Quota | None = None
 
     def in_force(self, now: datetime) -> bool:
         """Say whether the grant is good at an instant."""
@@ -212,6 +238,58 @@ class ApplicationRecord:
     grant: str | None
     made_at: datetime
     changed_at: datetime
+    quota: Quota | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DestructionRecord:
+    """That what was received under a grant is to be destroyed 销毁, and how far that is.
+
+    ``ended`` is ``expired``, ``revoked`` or ``withdrawn``; ``since`` the instant at which it came into its state. ``sha256`` is
+    that of ``document``, or of the certificate's text where there is none.
+    """
+
+    id: str
+    grant: str
+    resource: ResourceName
+    department: str
+    ended: str
+    ended_at: datetime
+    state: DestructionState
+    since: datetime
+    version: int
+    certificate: str | None
+    sha256: str | None
+    document: str | None
+    filed_by: str | None
+    filed_at: datetime | None
+    confirmed_by: str | None
+    made_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BulkExportRecord:
+    """An answer with personal fields that was asked for beforehand, for ``principal``; good once, and before ``until``."""
+
+    id: str
+    grant: str
+    resource: ResourceName
+    department: str
+    provider: str
+    principal: str
+    asked_by: str
+    purpose: str
+    fields: tuple[str, ...]
+    row_filter: str | None
+    reason: str
+    state: ExportState
+    version: int
+    answered_by: str | None
+    until: datetime | None
+    used_at: datetime | None
+    made_at: datetime
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +318,10 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PrincipalRecord:
-    """Who acts. A token issued under a lower ``epoch`` is no longer good."""
+    """Who acts. A token issued under a lower ``epoch`` is no longer good.
+
+    ``ranges`` are the networks that it may ask from; none: from anywhere. Every change raises ``version``.
+    """
 
     id: str
     kind: PrincipalKind
@@ -252,6 +333,21 @@ class PrincipalRecord:
     epoch: int
     created_at: datetime
     revoked_at: datetime | None
+    ranges: tuple[IPv4Network | IPv6Network, ...] = ()
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRecord:
+    """A secret of a machine, never the secret itself: since when it is good, until when, and when it was last used.
+
+    ``last_used_at`` may be some minutes too early.
+    """
+
+    n: int
+    made_at: datetime
+    ends_at: datetime | None
+    last_used_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

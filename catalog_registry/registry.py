@@ -6,18 +6,52 @@ from collections.abc import Sequence
 
 from sqlalchemy import select, update
 
-from catalog_registry.applications import Applications
-from catalog_registry.catalogue import Catalogue
+from catalog_registry.bulk_exports import BulkExports
 from catalog_registry.comparison import Comparisons
+from catalog_registry.corrections import Corrections
+from catalog_registry.credentials import Credentials
+from catalog_registry.demand_analysis import Analysis
+from catalog_registry.destructions import Destructions
+from catalog_registry.harvest.harvests import Harvests
+from catalog_registry.imports import Imports
+from catalog_registry.item_workbook import Workbooks
+from catalog_registry.licence_types import LicenceTypes
 from catalog_registry.lifecycle import Lifecycle
 from catalog_registry.materials import Materials
+from catalog_registry.mine import Mine
+from catalog_registry.overdue import Overdue
 from catalog_registry.parties import Parties
 from catalog_registry.principals import Principals
+from catalog_registry.ratings import Ratings
 from catalog_registry.records import RegistryEvent
+from catalog_registry.reminders import Reminders
+from catalog_registry.revisions import Revisions
 from catalog_registry.store.tables import Outbox
+from catalog_registry.withdrawals import Withdrawals
 
 
-class Registry(Parties, Applications, Lifecycle, Comparisons, Catalogue, Principals, Materials):
+class Registry(
+    Parties,
+    Overdue,
+    Corrections,
+    Reminders,
+    Revisions,
+    Withdrawals,
+    Lifecycle,
+    Comparisons,
+    Imports,
+    Principals,
+    Credentials,
+    Materials,
+    Ratings,
+    Analysis,
+    Harvests,
+    Mine,
+    BulkExports,
+    Destructions,
+    Workbooks,
+    LicenceTypes,
+):
     """The registry of one hub. Short transactions; safe to share between threads; a read-only role may read all of it.
 
     Each part is in the module of its name. ``version()`` is a number that every change raises, for caches; the channel

@@ -9,25 +9,41 @@ from sqlalchemy.orm import Session
 
 from catalog_registry import snapshot
 from catalog_registry.acting import Sight
-from catalog_registry.records import ContractVersionRecord, RegisteredResource, SourceRecord, kept_contract
-from catalog_registry.rules import check_change, content_hash, newer, refused
+from catalog_registry.affected import Affected, affected
+from catalog_registry.asked import OF_DRAFTS, OF_SHARED_CONTRACTS, Asked, permit
+from catalog_registry.handing_on import follow_resource
+from catalog_registry.records import (
+    ContractVersionRecord,
+    RegisteredResource,
+    SourceRecord,
+    UnboundResource,
+    kept_contract,
+)
+from catalog_registry.revision_states import TOLD_STATES
+from catalog_registry.rules import check_change, check_fits, check_keyed, check_newer, content_hash, refused
 from catalog_registry.sources import Sources
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
 from catalog_registry.store.history import resource_step
-from catalog_registry.store.rows import known, resource_record, source_record
-from catalog_registry.store.tables import ContractVersion, Resource, Source, System
+from catalog_registry.store.notice_tables import Revision
+from catalog_registry.store.rows import department_record, grants_of, known, resource_record, source_record, unbound_record
+from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Department, Resource, Source, System
+from schemas.catalogue_form import read_entry
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
+from schemas.evolution import diff
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
 
 SHARED: Final = (ResourceState.PUBLISHED, ResourceState.FROZEN)
 """The states in which the newest contract is one that was reviewed, or published without."""
 
+_NAMED: Final = 5
+"""Grants that a refusal names."""
+
 
 class Resources(Sources):
-    """The shared resources, each with a contract in force."""
+    """The resources. One is shared by its contract; a draft may be in the catalogue before it has one."""
 
     _dags_seen: tuple[int, tuple[int, int, int] | None] | None = None
     """The registry's version, and the snapshot's file, when the one was last found to say the other."""
@@ -40,6 +56,7 @@ class Resources(Sources):
         code: str | None = None,
         where: str = "<contract>",
         state: Literal["draft", "published"] = "published",
+        asked: Asked | None = None,
     ) -> RegisteredResource:
         """Register the resource of a contract, or a new version of its contract, and put it in force; return the resource.
 
@@ -52,68 +69,111 @@ class Resources(Sources):
             where: name of the file or the like, for errors.
             state: what a new resource is: shared at once, or a draft that is submitted and reviewed first. One that is there
                 keeps its state, so a new version goes round no review.
+            asked: who asks, and the ``row_version`` that it decided on; 0: for a new resource, a draft. None: the console.
+
+        A draft that is in the catalogue without a contract is bound to this one, and stays a draft until it was reviewed.
 
         Raises:
+            DeniedError: who asks may not, or the contract is for another department's source.
             RejectedError: the contract is not valid or has no key, its source, system or department is unknown or they do not
                 belong together, this version exists with other content, a higher version is in force, the one in force has
-                other partitions or another key, the resource is being reviewed or is withdrawn, or a draft is asked for of one
-                that is shared.
+                other partitions or another key, the change breaks what a grant reads and nobody was given notice
+                (``contract.notice_needed``), another version is on its way (``contract.on_its_way``), the resource is being
+                reviewed or is withdrawn, a draft is asked for of one that is shared, or the contract does not fit the entry of
+                the draft that it would be bound to.
         """
-        contract = read_contract(contract_text, where=where)
-        if not contract.key:
-            raise RejectedError(
-                "the contract names no key; rows without a key cannot be kept apart",
-                code="contract.no_key",
-                where=contract.name,
-                remedy="set primaryKey and primaryKeyPosition on the fields that tell rows apart",
-                fault=Fault.PROVIDER,
-            )
-        digest = content_hash(contract)
-        now = self._clock.now()
+        contract = readable_contract(contract_text, where=where)
         with self._database.change() as change:
-            source = self._belongs(change.session, contract)
-            row = change.session.get(Resource, contract.name)
-            known = change.session.get(ContractVersion, (contract.name, contract.version))
-            if known is not None and known.hash != digest:
-                raise RejectedError(
-                    f"version {contract.version} of {contract.name} is registered with other content",
-                    code="contract.version_taken",
-                    where=contract.name,
-                    remedy="raise the contract's version",
-                    fault=Fault.PROVIDER,
-                )
-            if row is not None and row.version is not None and known is None and not newer(contract.version, row.version):
-                raise RejectedError(
-                    f"version {contract.version} is not above {row.version}, which is in force",
-                    code="contract.version_order",
-                    where=contract.name,
-                    remedy="raise the contract's version",
-                    fault=Fault.PROVIDER,
-                )
-            if row is not None and row.version is not None and known is None:
-                check_change(self._in_force(change.session, row), contract)
-            before = None if row is None else row.state
-            if row is None:
-                row = Resource(name=contract.name, state=state, row_version=0, created_at=now)
-                change.session.add(row)
-            elif known is None:
-                _check_open(row, state)
-            done = None
-            if known is None:
-                done = "register" if before is None else "change"
-                self._put_in_force(change, row, contract, contract_text, digest, by)
-            if code is not None and row.code != code:
-                done = done or "code"
-                row.code, row.changed_at = code, now
-                change.event("resource.coded", contract.name, {"code": code})
-            if done is not None:
-                row.row_version += 1
-                now_has = {"version": row.version, "code": row.code}
-                resource_step(change.session, row, done, at=now, by=by, before=before, detail=now_has)
-            change.session.flush()
-            registered = self._resource(change.session, row, self._source(source, change.session))
+            if asked is not None:
+                state = self._may_register(change.session, asked, change.session.get(Resource, contract.name), contract)
+            row = self._register(change, contract, contract_text, by=by, code=code, state=state)
+            registered = self._registered(change.session, row)
         self.refresh_dags()
         return registered
+
+    def _register(
+        self, change: Change, contract: DataContract, contract_text: str, *, by: str, code: str | None, state: str
+    ) -> Resource:
+        """Register a contract as a part of a change, as ``register_resource``; return the resource's row."""
+        digest = content_hash(contract)
+        now = self._clock.now()
+        self._belongs(change.session, contract)
+        row = change.session.get(Resource, contract.name)
+        version = change.session.get(ContractVersion, (contract.name, contract.version))
+        if version is not None and version.hash != digest:
+            raise RejectedError(
+                f"version {contract.version} of {contract.name} is registered with other content",
+                code="contract.version_taken",
+                where=contract.name,
+                remedy="raise the contract's version",
+                fault=Fault.PROVIDER,
+            )
+        if row is not None and version is None:
+            if row.version is None:
+                self._check_binds(change.session, row, contract)
+            else:
+                check_newer(contract, row.version)
+                check_change(self._in_force(change.session, row), contract)
+                self._check_notice(change.session, row, contract)
+        before = None if row is None else row.state
+        if row is None:
+            row = Resource(name=contract.name, state=state, row_version=0, created_at=now)
+            change.session.add(row)
+        elif version is None:
+            _check_open(row, state)
+        done = None
+        if version is None:
+            done = "register" if before is None else "change"
+            self._put_in_force(change, row, contract, contract_text, digest, by)
+        if code is not None and row.code != code:
+            done = done or "code"
+            row.code, row.changed_at = code, now
+            change.event("resource.coded", contract.name, {"code": code})
+        if done is not None:
+            row.row_version += 1
+            now_has = {"version": row.version, "code": row.code}
+            resource_step(change.session, row, done, at=now, by=by, before=before, detail=now_has)
+        change.session.flush()
+        return row
+
+    def _check_binds(self, session: Session, row: Resource, contract: DataContract) -> None:
+        """Raise ``RejectedError`` where a contract is not of the draft that the catalogue has under its name."""
+        if contract.department != row.department:
+            raise refused(
+                f"the catalogue has {row.name} as {row.department}'s, and the contract says department {contract.department}",
+                "contract.other_department",
+                where=row.name,
+                remedy="name the contract's resource otherwise",
+            )
+        entry = session.get(CatalogueEntry, row.name)
+        if entry is not None:
+            department = department_record(known(session, Department, row.department, "department"))
+            check_fits(read_entry(entry.document, where=row.name), contract, department)
+
+    def _may_register(
+        self, session: Session, asked: Asked, row: Resource | None, contract: DataContract
+    ) -> Literal["draft", "published"]:
+        """Return what a version is, of a contract that a department's own people register: never shared at once.
+
+        Raises:
+            DeniedError: who asks may not.
+            RejectedError: there is one of that name already, it was changed meanwhile, or the contract's department is not the
+                resource's, or its source is none of that department's.
+        """
+        shared = row is not None and row.state in SHARED
+        duties, of = (OF_SHARED_CONTRACTS if shared else OF_DRAFTS), contract.department if row is None else row.department
+        here = None if row is None else row.row_version
+        permit(session, asked, "register contracts", duties, of, here=here, thing=contract.name)
+        source = session.get(Source, contract.source)
+        system = None if source is None else session.get(System, source.system)
+        if contract.department != of or system is None or (system.code, system.department) != (contract.system, of):
+            raise refused(
+                f"{of} has no system {contract.system[:64]!r} with a source {contract.source[:64]!r}",
+                "contract.source",
+                where=contract.name,
+                remedy="name the department's own source; the operator connects sources",
+            )
+        return "published" if shared else "draft"
 
     def refresh_dags(self) -> bool:
         """Make the snapshot for Airflow say what is registered, and say whether it did not; cheap where nothing changed.
@@ -149,11 +209,33 @@ class Resources(Sources):
             )
         return source
 
+    def _check_notice(self, session: Session, row: Resource, contract: DataContract) -> None:
+        """Raise ``RejectedError`` where a version may not go into force now: another is on its way, or it breaks a grant."""
+        check_way_free(session, row.name)
+        touched = self._affected(session, row, contract)
+        if touched:
+            named = [f"{one.receiver} ({one.grant}: {', '.join(one.fields)})" for one in touched[:_NAMED]]
+            more = f" and {len(touched) - _NAMED} more" if len(touched) > _NAMED else ""
+            raise RejectedError(
+                f"version {contract.version} of {row.name} breaks what is read by {'; '.join(named)}{more}",
+                code="contract.notice_needed",
+                where=row.name,
+                remedy="give those affected notice: onedoor revision give FILE; see onedoor resource diff FILE",
+                fault=Fault.PROVIDER,
+            )
+
+    def _affected(self, session: Session, row: Resource, contract: DataContract) -> tuple[Affected, ...]:
+        """Return the grants that a contract would break, as things are now."""
+        evolution = diff(self._in_force(session, row), contract)
+        return affected(evolution, grants_of(session, row.name), self._clock.now()) if evolution.breaking else ()
+
     def _put_in_force(
         self, change: Change, row: Resource, contract: DataContract, contract_text: str, digest: str, by: str
     ) -> None:
         now = self._clock.now()
         first = row.version is None
+        if not first and row.department != contract.department:
+            follow_resource(change, row.name, row.department, contract.department, by=by, at=now)
         row.title, row.department, row.source = contract.title, contract.department, contract.source
         row.version, row.changed_at = contract.version, now
         change.session.flush()
@@ -183,13 +265,32 @@ class Resources(Sources):
         """Return a registered resource.
 
         Raises:
-            RejectedError: there is none of that name; near names are told.
+            RejectedError: there is none of that name; near names are told. Or it has no contract yet (``resource.unbound``).
         """
         with self._database.read() as session:
             return self._registered(session, known(session, Resource, name, "resource"))
 
+    def in_any_state(self, name: str) -> RegisteredResource | UnboundResource:
+        """Return a resource, as ``resource``, or a draft that has no contract yet."""
+        with self._database.read() as session:
+            row = known(session, Resource, name, "resource")
+            if row.version is None and (entry := session.get(CatalogueEntry, name)) is not None:
+                return unbound_record(row, entry)
+            return self._registered(session, row)
+
+    def unbound(self) -> list[UnboundResource]:
+        """Return the drafts that are in the catalogue and have no contract yet, by name."""
+        with self._database.read() as session:
+            query = (
+                select(Resource, CatalogueEntry)
+                .join(CatalogueEntry, CatalogueEntry.resource == Resource.name)
+                .where(Resource.version.is_(None))
+                .order_by(Resource.name)
+            )
+            return [unbound_record(row, entry) for row, entry in session.execute(query)]
+
     def resources(self) -> list[RegisteredResource]:
-        """Return all registered resources by name. Contracts are parsed when they are asked for."""
+        """Return all resources that have a contract, by name. Contracts are parsed when they are asked for."""
         sources = {s.name: s for s in self.sources()}
         with self._database.read() as session:
             rows = session.execute(
@@ -202,8 +303,11 @@ class Resources(Sources):
             )
             return [resource_record(row, sources[row.source], contract) for row, contract in rows if row.source in sources]
 
-    def catalogue(self, seen: Sight, *, after: str | None = None, limit: int = 50) -> list[RegisteredResource]:
-        """Return the resources that may be seen, by name: published ones, and those of the own department.
+    def catalogue(
+        self, seen: Sight, *, after: str | None = None, limit: int = 50
+    ) -> list[RegisteredResource | UnboundResource]:
+        """Return the resources that may be seen, by name: published ones, and those of the own department, drafts without a
+        contract too.
 
         Args:
             seen: by whom.
@@ -211,10 +315,14 @@ class Resources(Sources):
             limit: so many at most.
         """
         query = (
-            select(Resource, ContractVersion, Source, System.department)
-            .join(ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version))
-            .join(Source, Source.name == Resource.source)
-            .join(System, System.code == Source.system)
+            select(Resource, ContractVersion, Source, System.department, CatalogueEntry)
+            .outerjoin(
+                ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version)
+            )
+            .outerjoin(Source, Source.name == Resource.source)
+            .outerjoin(System, System.code == Source.system)
+            .outerjoin(CatalogueEntry, (CatalogueEntry.resource == Resource.name) & Resource.version.is_(None))
+            .where(Resource.version.is_not(None) | CatalogueEntry.resource.is_not(None))
             .order_by(Resource.name)
             .limit(limit)
         )
@@ -224,8 +332,10 @@ class Resources(Sources):
             query = query.where(Resource.name > after)
         with self._database.read() as session:
             return [
-                resource_record(row, source_record(source, department, self._keys_dir), contract)
-                for row, contract, source, department in session.execute(query)
+                unbound_record(row, entry)
+                if contract is None
+                else resource_record(row, source_record(source, department, self._keys_dir), contract)
+                for row, contract, source, department, entry in session.execute(query)
             ]
 
     def contract_versions(self, name: str) -> list[ContractVersionRecord]:
@@ -248,10 +358,12 @@ class Resources(Sources):
             return kept_contract(row.odcs, f"{name} {version}")
 
     def _in_force(self, session: Session, row: Resource) -> DataContract:
+        check_bound(row)
         version = session.get_one(ContractVersion, (row.name, row.version))
         return read_contract(version.odcs, where=f"{row.name} {row.version}")
 
     def _registered(self, session: Session, row: Resource) -> RegisteredResource:
+        check_bound(row)
         return self._resource(session, row, self._source(known(session, Source, row.source or "", "source"), session))
 
     def _resource(self, session: Session, row: Resource, source: SourceRecord) -> RegisteredResource:
@@ -259,6 +371,37 @@ class Resources(Sources):
             select(ContractVersion).where(ContractVersion.resource == row.name, ContractVersion.version == row.version)
         ).one()
         return resource_record(row, source, contract)
+
+
+def check_way_free(session: Session, resource: str) -> None:
+    """Raise ``RejectedError`` where a version of a resource's contract is on its way into force: no other one overtakes it."""
+    waits = session.scalars(select(Revision).where(Revision.resource == resource, Revision.state.in_(TOLD_STATES))).first()
+    if waits is not None:
+        raise RejectedError(
+            f"version {waits.to_version} of {resource} is on its way by revision {waits.id}, which is {waits.state}",
+            code="contract.on_its_way",
+            where=resource,
+            remedy=f"wait until it is in force, or withdraw it: onedoor revision withdraw {waits.id}",
+            fault=Fault.PROVIDER,
+        )
+
+
+def readable_contract(contract_text: str, *, where: str) -> DataContract:
+    """Return the contract of a text. Raises ``RejectedError`` where it is none, or has no key."""
+    contract = read_contract(contract_text, where=where)
+    check_keyed(contract)
+    return contract
+
+
+def check_bound(row: Resource) -> None:
+    """Raise ``RejectedError`` where a resource is in the catalogue only: it has no contract yet."""
+    if row.version is None:
+        raise refused(
+            f"{row.name} is in the catalogue, and has no contract yet",
+            "resource.unbound",
+            where=row.name,
+            remedy="bind it: register a contract of that name",
+        )
 
 
 def _check_open(row: Resource, state: str) -> None:

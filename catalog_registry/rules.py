@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
+from ipaddress import ip_network
 from typing import Any, Final
 
+from catalog_registry.quota import quota_of
 from catalog_registry.records import DepartmentRecord
 from catalog_registry.store.tables import ADMINISTRATORS, ROLES
 from schemas.catalogue import CatalogueEntry
@@ -54,6 +56,30 @@ def newer(version: str, than: str) -> bool:
         return True
 
 
+def check_keyed(contract: DataContract) -> None:
+    """Raise ``RejectedError`` where a contract names no key."""
+    if not contract.key:
+        raise RejectedError(
+            "the contract names no key; rows without a key cannot be kept apart",
+            code="contract.no_key",
+            where=contract.name,
+            remedy="set primaryKey and primaryKeyPosition on the fields that tell rows apart",
+            fault=Fault.PROVIDER,
+        )
+
+
+def check_newer(contract: DataContract, than: str) -> None:
+    """Raise ``RejectedError`` where a contract's version is not above the one in force."""
+    if not newer(contract.version, than):
+        raise RejectedError(
+            f"version {contract.version} is not above {than}, which is in force",
+            code="contract.version_order",
+            where=contract.name,
+            remedy="raise the contract's version",
+            fault=Fault.PROVIDER,
+        )
+
+
 def check_change(before: DataContract, after: DataContract) -> None:
     """Raise ``RejectedError`` where a new version of a contract changes what rows that were landed already hang on.
 
@@ -73,7 +99,7 @@ def check_change(before: DataContract, after: DataContract) -> None:
             f"the key is ({', '.join(was)}), and this version of the contract changes it to ({', '.join(now)})",
             code="resource.key",
             where=after.name,
-            remedy="keep the key, or register a resource of another name; a breaking change comes with a later release",
+            remedy="keep the key, or register a resource of another name and withdraw this one on a date",
             fault=Fault.PROVIDER,
         )
 
@@ -105,6 +131,20 @@ def check_roles(roles: Iterable[str]) -> list[str]:
     return wanted
 
 
+def check_ranges(ranges: Iterable[str]) -> list[str]:
+    """Return networks in one form, sorted, each once. Raises ``RejectedError`` where one is no network as CIDR."""
+    found = set()
+    for text in ranges:
+        try:
+            found.add(ip_network(text))
+        except ValueError:
+            raise refused(
+                f"{text[:64]!r} is no network: expected CIDR such as 10.2.0.0/16, without bits after the mask",
+                "principal.range",
+            ) from None
+    return [str(network) for network in sorted(found, key=lambda n: (n.version, n.network_address.packed, n.prefixlen))]
+
+
 def check_terms(
     *,
     legal_basis: str,
@@ -112,23 +152,34 @@ def check_terms(
     items: Sequence[str],
     from_at: datetime,
     to_at: datetime,
-    quota: Mapping[str, Any] | None,
+    quota: Mapping[str, Any] | None = None,
 ) -> None:
-    """Raise ``RejectedError`` where the terms of a grant say too little, or something that the hub does not enforce yet."""
-    if quota is not None:
-        raise refused("a quota is refused until the hub counts it", "grant.quota", remedy="make the grant without a quota")
+    """Raise ``RejectedError`` where the terms of a grant say too little, or its quota is not of the form."""
+    quota_of(quota)
     check_said(legal_basis, "the legal basis of a grant")
-    if not purposes and not items:
-        raise refused("a grant names at least one purpose or one item", "grant.no_purpose")
-    for purpose in purposes:
-        if not _PURPOSE.fullmatch(purpose):
-            raise refused(f"{purpose[:64]!r} is no purpose: expected a word such as accept_case", "grant.purpose")
-    for item in items:
-        check_code(item, "item")
+    check_uses(purposes, items, "a grant", "grant")
     if from_at.tzinfo is None or to_at.tzinfo is None:
         raise refused("the instants of a grant need an offset", "grant.interval")
     if to_at <= from_at:
         raise refused("a grant must end after it begins", "grant.interval")
+
+
+def check_uses(purposes: Sequence[str], items: Sequence[str], what: str, area: str) -> None:
+    """Raise ``RejectedError`` where neither a purpose nor an item is named, or one has a wrong form.
+
+    Args:
+        purposes: words such as ``accept_case``.
+        items: codes of service items.
+        what: what names them, for the refusal.
+        area: the first word of the refusal's code.
+    """
+    if not purposes and not items:
+        raise refused(f"{what} names at least one purpose or one item", f"{area}.no_purpose")
+    for purpose in purposes:
+        if not _PURPOSE.fullmatch(purpose):
+            raise refused(f"{purpose[:64]!r} is no purpose: expected a word such as accept_case", f"{area}.purpose")
+    for item in items:
+        check_code(item, "item")
 
 
 def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Filter | None) -> None:
@@ -149,6 +200,23 @@ def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Filt
 
 def check_fits(entry: CatalogueEntry, contract: DataContract, department: DepartmentRecord) -> None:
     """Raise ``RejectedError`` where an entry of the catalogue is not of this resource; every field that is wrong is named."""
+    if wrong := [*misfits(entry, contract), *(f"{key}: {reason}" for key, reason in provider_misfits(entry, department))]:
+        count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
+        raise refused(f"the catalogue entry has {count}: {'; '.join(wrong)}", "catalogue.entry", where=contract.name)
+
+
+def provider_misfits(entry: CatalogueEntry, department: DepartmentRecord) -> list[tuple[str, str]]:
+    """Return what an entry says of its provider that is not the department's: each key with the reason."""
+    wrong = []
+    if entry.provider != department.name:
+        wrong.append(("provider", f"the resource is of {department.name}"))
+    if department.credit_code is not None and entry.provider_code != department.credit_code:
+        wrong.append(("provider_code", f"{department.name} has {department.credit_code}"))
+    return wrong
+
+
+def misfits(entry: CatalogueEntry, contract: DataContract) -> list[str]:
+    """Return what an entry says of the fields that the contract does not, as ``key: reason``."""
     said = {field.name: place for place, field in enumerate(entry.fields)}
     fields = [f.name for f in contract.fields]
     wrong = [f"fields[{place}].name: the contract has no field {name}" for name, place in said.items() if name not in fields]
@@ -160,10 +228,4 @@ def check_fits(entry: CatalogueEntry, contract: DataContract, department: Depart
         for f in entry.fields
         if f.name in fields and f.primary_key != (f.name in keys)
     ]
-    if entry.provider != department.name:
-        wrong.append(f"provider: the resource is of {department.name}")
-    if department.credit_code is not None and entry.provider_code != department.credit_code:
-        wrong.append(f"provider_code: {department.name} has {department.credit_code}")
-    if wrong:
-        count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
-        raise refused(f"the catalogue entry has {count}: {'; '.join(wrong)}", "catalogue.entry", where=contract.name)
+    return wrong

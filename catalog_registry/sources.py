@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from catalog_registry.asked import OF_SOURCES, Asked, permit
 from catalog_registry.records import SourceRecord
 from catalog_registry.rules import refused
 from catalog_registry.secret_place import drop_secret, keep_secret, secret_reference, split_url
@@ -33,6 +34,7 @@ class Sources(Part):
         connector: str | None = None,
         password_env: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        asked: Asked | None = None,
     ) -> SourceRecord:
         """Add a source, or give one a new URL; return it. Its password goes to the keys folder, never to the database.
 
@@ -43,8 +45,10 @@ class Sources(Part):
             connector: name of the connector; the URL's scheme where None.
             password_env: name of the variable that holds the password, instead of one in the URL.
             settings: further settings of the connector; no secret.
+            asked: who asks, and the version that it decided on; None: the console.
 
         Raises:
+            DeniedError: who asks may not.
             RejectedError: the URL is not one, the system is unknown, or two passwords are given.
         """
         resource_name(name)
@@ -56,11 +60,13 @@ class Sources(Part):
         if password is not None and self._keys_dir is None:
             raise refused("this process has no keys folder to keep the password in", "source.no_keys_folder", where=name)
         with self._database.change() as change:
-            known(change.session, System, system, "system")
             row = change.session.get(Source, name)
+            here = None if row is None else row.version
+            permit(change.session, asked, "set sources", OF_SOURCES, "", here=here, thing=f"source {name}")
+            known(change.session, System, system, "system")
             was = row.secret_ref if row is not None else None
             if row is None:
-                row = Source(name=name, system=system, created_at=self._clock.now())
+                row = Source(name=name, system=system, created_at=self._clock.now(), version=0)
                 change.session.add(row)
             elif row.system != system:
                 raise refused(f"source {name} is of system {row.system}, not {system}", "source.other_system", where=name)
@@ -69,6 +75,7 @@ class Sources(Part):
                 reference = secret_reference(name)
             row.url, row.secret_ref, row.settings = shown, reference, dict(settings or {})
             row.connector = connector or shown.partition(":")[0].partition("+")[0]
+            row.version += 1
             change.event("source.added", name, {"system": system, "connector": row.connector})
             change.session.flush()
             record = self._source(row, change.session)
@@ -95,14 +102,16 @@ class Sources(Part):
             )
             return [source_record(row, department, self._keys_dir) for row, department in rows]
 
-    def remove_source(self, name: str) -> None:
+    def remove_source(self, name: str, *, asked: Asked | None = None) -> None:
         """Forget a source and its password.
 
         Raises:
+            DeniedError: who asks may not.
             RejectedError: it is unknown, or a resource is read from it.
         """
         with self._database.change() as change:
             row = known(change.session, Source, name, "source")
+            permit(change.session, asked, "remove sources", OF_SOURCES, "", here=row.version, thing=f"source {name}")
             users = change.session.scalars(select(Resource.name).where(Resource.source == name).order_by(Resource.name)).all()
             if users:
                 raise refused(f"resources are read from it: {', '.join(users[:10])}", "source.in_use", where=name)

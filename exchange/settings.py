@@ -8,10 +8,11 @@ import json
 import os
 import tomllib
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.clock import Clock, clock_from_setting
@@ -69,11 +70,35 @@ class Settings(BaseSettings):
         7, ge=1, description="days that the PostgreSQL bus keeps messages; on Kafka the topic's retention says so"
     )
     token_ttl_s: int = Field(300, ge=10, le=300, description="seconds that an access token lives")
+    bulk_personal_rows: int = Field(
+        100,
+        ge=0,
+        description="rows with personal fields that queries for a case may give in a day under a grant; more need a bulk "
+        "export that a second person approved",
+    )
     clock_rules: Path | None = Field(
         None, description="a TOML file of the days that this deployment gives a step, see clocks; default: the shipped rules"
     )
     workdays_notice: Path | None = Field(
         None, description="a CSV file of working days and days off, beside those that are shipped: the notice of a further year"
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9._~:/%\[\]-]+)?$",
+        description="address under which others reach the hub; names in DCAT begin with it, and what begins with it is known "
+        "as the own when another catalogue is harvested",
+    )
+    harvest_allow: str = Field(
+        "",
+        description="addresses below which other catalogues may be harvested, with commas between: "
+        "https://data.example.gov.cn/catalogue/; empty: none",
+    )
+    harvest_bytes: int = Field(64 << 20, ge=1 << 10, description="bytes of another catalogue at most")
+    harvest_s: float = Field(300.0, gt=0, description="seconds in which another catalogue must be read")
+    trusted_proxies: str = Field(
+        "",
+        description="networks of the proxies before the API, as CIDR with commas between: X-Forwarded-For is believed of these "
+        "only; empty: of nobody",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs say")
 
@@ -88,6 +113,17 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment before arguments, which are what the files of the data folder say."""
         return env_settings, init_settings
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        _networks(text)
+        return text
+
+    @cached_property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of the proxies before the API."""
+        return _networks(self.trusted_proxies)
 
     @cached_property
     def the_clock(self) -> Clock:
@@ -123,6 +159,10 @@ class Settings(BaseSettings):
     def checkpoints_dir(self) -> Path:
         """Where signed checkpoints are published outside the database."""
         return self.ledger_publish or self.home / "checkpoints"
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def load_settings(home: Path | None = None) -> Settings:

@@ -28,8 +28,7 @@ from schemas.catalogue import (
     read_classification,
 )
 from schemas.codes import credit_code, division_code
-from schemas.errors import Fault, RejectedError
-from schemas.form import Form, Names, choice, member, shown
+from schemas.form import Form, Names, choice, member, refuse, shown
 
 KEYS: Final = (
     *("classification", "title", "code", "provider", "provider_code", "abstract", "format", "fields", "sharing_type"),
@@ -46,6 +45,7 @@ FIELD_KEYS: Final = (
 
 _FIELD_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _LINKED: Final = re.compile(r"[0-9A-Za-z]{1,50}")
+_OF_FIELD: Final = re.compile(r"fields\[([0-9]+)\](?:\.(\w+))?")
 _SENSITIVITIES: Final = range(1, 5)
 _NOWHERE: Final = Classification(Category.BASE, "00", "000")
 
@@ -61,14 +61,24 @@ def read_entry(document: Mapping[str, Any], *, names: Names | None = None, where
     Raises:
         RejectedError: it is no entry (``catalogue.entry``); every field that is wrong is named, each with its reason.
     """
+    entry, wrong = try_entry(document, names=names)
+    refuse(wrong, "the catalogue entry", "catalogue.entry", where)
+    assert entry is not None  # there is one, or a fault
+    return entry
+
+
+def try_entry(document: Mapping[str, Any], *, names: Names | None = None) -> tuple[CatalogueEntry | None, list[str]]:
+    """Return the entry of a document, or None and each fault as ``key: reason``, of a field ``fields[2].key: reason``."""
     wrong: list[str] = []
     entry = _entry(Form(document, KEYS, wrong, names or {}))
-    if wrong:
-        count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
-        raise RejectedError(
-            f"the catalogue entry has {count}: {'; '.join(wrong)}", code="catalogue.entry", where=where, fault=Fault.CLIENT
-        )
-    return entry
+    return (None if wrong else entry), wrong
+
+
+def fault_parts(wrong: str) -> tuple[str, int | None, str]:
+    """Return the key, the place in ``fields`` and the reason of a fault that ``try_entry`` told without other names."""
+    called, _, reason = wrong.partition(": ")
+    found = _OF_FIELD.fullmatch(called)
+    return (called, None, reason) if found is None else (found[2] or "name", int(found[1]), reason)
 
 
 def entry_document(entry: CatalogueEntry) -> dict[str, Any]:

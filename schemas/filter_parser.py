@@ -31,6 +31,9 @@ MOST_TERMS: Final = 1_000
 MOST_DEPTH: Final = 50
 """Parentheses and ``not`` within one another."""
 MOST_CHARACTERS: Final = 100_000
+KEPT_TERMS: Final = 100_000
+KEPT_CHARACTERS: Final = 10_000_000
+"""The same of a filter that the registry keeps: those of the first release listed values without a limit."""
 
 _TOKEN: Final = re.compile(
     r"""
@@ -58,15 +61,20 @@ class _Token(NamedTuple):
     """The column, from 1."""
 
 
-def read(text: str) -> Node:
+def read(text: str, *, kept: bool = False) -> Node:
     """Return the parts of a filter.
+
+    Args:
+        text: what somebody wrote.
+        kept: the registry keeps it already, so that it may be longer.
 
     Raises:
         RejectedError: the text is not of the language (``filter.syntax``), or says too much (``filter.too_large``).
     """
-    if len(text) > MOST_CHARACTERS:
-        raise _too_large(f"{len(text)} characters; at most {MOST_CHARACTERS} are read")
-    parser = _Parser(text)
+    most = KEPT_CHARACTERS if kept else MOST_CHARACTERS
+    if len(text) > most:
+        raise _too_large(f"{len(text)} characters; at most {most} are read")
+    parser = _Parser(text, KEPT_TERMS if kept else MOST_TERMS)
     made = parser.any_of(0)
     if parser.here.kind != "end":
         parser.refuse("and, or, or the end")
@@ -76,8 +84,9 @@ def read(text: str) -> Node:
 class _Parser:
     """Reads one text from left to right; ``here`` is the token that is to be read next."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most_terms: int) -> None:
         self._text = text
+        self._most_terms = most_terms
         self._position = 0
         self._terms = 0
         self.here = self._token()
@@ -179,8 +188,8 @@ class _Parser:
 
     def _count(self) -> None:
         self._terms += 1
-        if self._terms > MOST_TERMS:
-            raise _too_large(f"more than {MOST_TERMS} terms", self.here.at)
+        if self._terms > self._most_terms:
+            raise _too_large(f"more than {self._most_terms} terms", self.here.at)
 
     def _took(self, what: str) -> bool:
         """Say whether the next token is this word or sign, and go past it."""

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 from schemas.catalogue import Coded
+from schemas.errors import Fault, RejectedError
 
 C = TypeVar("C", bound=Coded)
 Names = Mapping[str, str]
@@ -126,3 +127,10 @@ def choice(kind: type[C]) -> str:
 def shown(value: object) -> str:
     """Return a value as a refusal shows it, cut where it is long."""
     return repr(value) if len(repr(value)) <= _SHOWN else f"{repr(value)[:_SHOWN]}…"
+
+
+def refuse(wrong: list[str], what: str, code: str, where: str | None) -> None:
+    """Raise one refusal that names every fault, where there are any."""
+    if wrong:
+        count = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
+        raise RejectedError(f"{what} has {count}: {'; '.join(wrong)}", code=code, where=where, fault=Fault.CLIENT)

@@ -86,9 +86,10 @@ def kept_filter(text: str) -> Filter:
     a grant with a broken filter must not stop the others, nor let anything through.
     """
     try:
-        return parse(text)
+        root = read(text, kept=True)
     except RejectedError:
         return Filter(text, Unreadable())
+    return Filter(text_of(root), root)
 
 
 # The contract -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +17,10 @@ import psycopg
 import uvicorn
 from fastapi import FastAPI
 
+from catalog_registry.clocks import rules
+from catalog_registry.notices import days_of
 from catalog_registry.records import Receiver, ReceiverKind
+from catalog_registry.registry import Registry
 from exchange.api.app import create_app
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
@@ -25,7 +28,9 @@ from exchange.settings import Settings
 from exchange.trust.record import Receipt
 from schemas.codes import citizen_id_check
 from schemas.contract import CaseRole, DataContract, Field, LicenceRole, LogicalType, Normalise
+from schemas.odcs import write_contract
 from schemas.secret import Secret
+from schemas.workdays import calendar
 from tests.hub import HubForTests, a_hub, contract
 
 ITEM, OTHER_ITEM = "ITEM-1", "ITEM-2"
@@ -170,7 +175,8 @@ def served(app: FastAPI) -> Iterator[str]:
     """Serve an app as in production, in a thread; give its URL."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, server_header=False, log_level="warning")
+    how: dict[str, Any] = {"access_log": False, "server_header": False, "proxy_headers": False, "log_level": "warning"}
+    config = uvicorn.Config(app, loop="uvloop", http="httptools", **how)
     server = _Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -235,6 +241,15 @@ class Office:
         loop = self.services.view._task.get_loop()  # type: ignore[union-attr]
         asyncio.run_coroutine_threadsafe(self.services.view.refresh(), loop).result(10)
 
+    def put_in_force(self, changed: DataContract) -> None:
+        """Give notice of a breaking version, and put it in force by a clock by which it is over and every grant has ended."""
+        self.hub.registry.give_notice(write_contract(changed), by="test", rule=days_of(rules()), of=calendar())
+        later = Registry(self.settings.database_url, ShiftedClock(timedelta(days=60)))
+        try:
+            assert [one.state for one in later.move_revisions()] == ["in_force"]
+        finally:
+            later.close()
+
     def machine(self, named: str, *, granted: bool = True, **terms: Any) -> tuple[str, str, Secret[str]]:
         """Make a machine, with a grant where asked; return its client id, the grant's id and its secret."""
         registry = self.hub.registry
@@ -259,6 +274,16 @@ class Office:
         fields = values.pop("fields")
         receiver = Receiver(ReceiverKind.PRINCIPAL, principal)
         return self.hub.registry.make_grant(receiver, "licences", fields, **values).id
+
+
+def approved_export(office: Office, client_id: str, grant: str, fields: Sequence[str], **terms: Any) -> str:
+    """Return the id of a bulk export that a client asked for and a security officer approved."""
+    registry = office.hub.registry
+    if not any(p.name == "security" for p in registry.principals()):
+        registry.create_person("security", "test_department", roles=("security_officer",))
+    asked = {"purpose": "statistics", "reason": "年度核对"} | terms
+    made = registry.ask_bulk_export(grant, fields, by=client_id, **asked)
+    return registry.approve_bulk_export(made.id, by="security", version=made.version).id
 
 
 def question(i: int, **more: Any) -> dict[str, Any]:

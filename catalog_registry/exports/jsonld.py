@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from catalog_registry.exports.rdf import PREFIXES, Iri, Literal, Node
 
 
-def jsonld(nodes: Iterable[Node]) -> Iterator[str]:
+def jsonld(nodes: Iterable[Node], prefixes: Mapping[str, str] = PREFIXES) -> Iterator[str]:
     """Yield the text of one JSON-LD document. A thing that comes again stands there again, as the standard allows."""
-    yield f'{{"@context": {_text(dict(PREFIXES))},\n"@graph": ['
+    yield f'{{"@context": {_text(dict(prefixes))},\n"@graph": ['
     between = "\n"
     for node in nodes:
         yield between + _text(_object(node))

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from catalog_registry.brought import EntryPlace, Faults, GivenEntry
 from schemas.catalogue import CatalogueEntry, SharingWay
-from schemas.catalogue_form import entry_document, read_entry
+from schemas.catalogue_form import entry_document, fault_parts, read_entry, try_entry
 from schemas.errors import Fault, RejectedError
 
 NATIONAL: Final[Mapping[str, str]] = MappingProxyType(
@@ -94,6 +95,26 @@ def read_national(text: str, *, where: str = "<national>") -> list[CatalogueEntr
     ]
 
 
+def given_entries(text: str, faults: Faults, *, where: str = "<national>") -> list[GivenEntry]:
+    """Return the entries of a text in the national form, or in the hub's own; what is wrong with the others is written down.
+
+    Raises:
+        RejectedError: it is no JSON of objects.
+    """
+    given = []
+    for number, document in enumerate(load_objects(text, where=where), start=1):
+        national = is_national(document)
+        own = _own(document) if national else document
+        place = EntryPlace(number, NATIONAL if national else {})
+        entry, wrong = try_entry(own)
+        if entry is not None:
+            given.append(GivenEntry(None, entry, place))
+        for told in wrong:
+            key, field, reason = fault_parts(told)
+            faults.add(place.fault(key, reason, field))
+    return given
+
+
 def load_objects(text: str, *, where: str) -> list[dict[str, Any]]:
     """Return the objects of a JSON text: an array of them, or one. Raises ``RejectedError`` where it is neither."""
     try:
@@ -115,13 +136,18 @@ def is_national(document: Mapping[str, Any]) -> bool:
 
 def from_national(document: Mapping[str, Any], *, where: str | None = None) -> CatalogueEntry:
     """Return the entry of one object in the national form. Raises ``RejectedError`` as ``read_entry`` does."""
+    return read_entry(_own(document), names=NATIONAL, where=where)
+
+
+def _own(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object in the national form as the hub has it; a key that is of neither is named so."""
     own: dict[str, Any] = {}
     for key, value in document.items():
         if key in COUNTS:
             continue
         ours = _OURS.get(key)
         own[f"{key} of the national form" if ours is None else ours] = value if ours is None else _read(ours, value)
-    return read_entry(own, names=NATIONAL, where=where)
+    return own
 
 
 def _read(ours: str, value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from catalog_registry.exports.rdf import PREFIXES, Iri, Literal, Node
@@ -13,9 +13,9 @@ _TO_ESCAPE: Final = re.compile(r'[\\"\x00-\x1f\x7f]')
 _NOT_IN_IRI: Final = re.compile(r'[\x00-\x20<>"{}|^`\\]')
 
 
-def turtle(nodes: Iterable[Node]) -> Iterator[str]:
+def turtle(nodes: Iterable[Node], prefixes: Mapping[str, str] = PREFIXES) -> Iterator[str]:
     """Yield Turtle text: the prefixes, then each node as it comes."""
-    yield "".join(f"@prefix {prefix}: <{iri}> .\n" for prefix, iri in PREFIXES.items())
+    yield "".join(f"@prefix {prefix}: <{iri}> .\n" for prefix, iri in prefixes.items())
     for node in nodes:
         said = [f"a {', '.join(node.types)}"] if node.types else []
         said += [f"{name} {', '.join(map(_term, terms))}" for name, terms in node.properties]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -24,6 +24,8 @@ CHANNEL: Final = "onedoor_registry"
 """PostgreSQL channel that tells of a change; the payload is the new version."""
 
 _CONNECT_S: Final = 10
+LOCK_S: Final = 10
+"""Seconds that a change waits for another one, and for any row."""
 
 _BROKEN: Final[Mapping[str, str]] = {
     "ck_principal_one_administrator": "one principal cannot be two of the three administrators (system, security, audit)",
@@ -33,11 +35,20 @@ _BROKEN: Final[Mapping[str, str]] = {
     "uq_department_credit_code": "another department has that credit code",
     "uq_resource_code": "another resource has that code",
     "fk_catalogue_entry_code": "the code of a resource that is in the catalogue never changes",
-    "ck_grant__quota_not_yet_counted": "a quota is refused until the hub counts it",
+    "ck_grant__quota_form": "a quota is of per_day, per_minute with burst, and rows_per_day",
+    "ck_grant__of_application": "a grant is that of an application which was granted",
+    "ck_destruction_two_persons": "whoever filed a certificate does not confirm it",
+    "ck_bulk_export_second_person": "whoever asked for a bulk export does not approve it",
     "ck_grant__interval": "the grant must end after it begins",
     "ck_application_applicant_does_not_check": "whoever applied does not check the application",
     "ck_application_applicant_does_not_answer": "whoever applied does not answer the application",
     "ck_application_two_reviewers": "the check and the answer of an application are two persons'",
+    "ck_correction_asker_does_not_answer": "whoever asked for a correction does not answer it",
+    "ck_correction_asker_does_not_decide": "whoever asked for a correction does not decide it",
+    "ck_correction_two_persons": "the answer to a correction and the decision about it are two persons'",
+    "ck_demand_asker_does_not_appoint": "whoever asked does not appoint who provides it",
+    "ck_demand_asker_does_not_answer": "whoever asked does not answer the demand",
+    "ck_demand_two_persons": "the appointment and the answer of a demand are two persons'",
     "ck_source_url_without_password": "the URL of a source is kept without its password",
 }
 
@@ -97,6 +108,7 @@ class Database:
         A change that adds no event is taken for none: the version stays.
         """
         with _told(), Session(self._engine) as session, session.begin():
+            session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_S}s'"))
             version = session.scalars(select(Version).with_for_update()).one()
             change = Change(session)
             yield change
@@ -105,13 +117,12 @@ class Database:
                 return
             version.value += 1
             now = self.clock.now()
-            for type_, subject, data in change.events:
-                session.add(
-                    Outbox(
-                        id=new_id("e", now), at=now, topic=event_topic("registry"), key=subject, type=type_, payload=dict(data)
-                    )
-                )
-                session.flush()
+            topic = event_topic("registry")
+            rows = [
+                {"id": new_id("e", now), "at": now, "topic": topic, "key": subject, "type": type_, "payload": dict(data)}
+                for type_, subject, data in change.events
+            ]
+            session.execute(insert(Outbox), rows)  # one after the other, so that ``n`` is their order
             session.execute(text("SELECT pg_notify(:channel, :version)"), {"channel": CHANNEL, "version": str(version.value)})
 
     def version(self) -> int:
@@ -179,6 +190,12 @@ def _translated(error: DBAPIError) -> OneDoorError:
         )
     if isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return RejectedError("the database holds no hub of this release", code="store.not_migrated", remedy="run onedoor up")
+    if isinstance(cause, psycopg.errors.LockNotAvailable):
+        return TransientError(
+            f"another change of the registry has not ended for {LOCK_S} s; nothing was changed",
+            code="registry.busy",
+            remedy="try again",
+        )
     if isinstance(cause, psycopg.OperationalError):
         return TransientError("the hub's database cannot be reached", code="store.unreachable", remedy="see onedoor status")
     return DefectError(f"the registry's database refused a statement: {type(cause).__name__}", code="registry.statement")

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from catalog_registry.store.correction_tables import Correction, CorrectionHistory
+from catalog_registry.store.notice_tables import Withdrawal
 from catalog_registry.store.tables import Application, ApplicationHistory, History, Resource, ResourceHistory
 
 
@@ -63,3 +66,16 @@ def resource_step(session: Session, row: Resource, event: str, **more: Any) -> N
 def application_step(session: Session, row: Application, event: str, **more: Any) -> None:
     """Add a step to an application's history, as ``write_step``. The row is as it is after the step."""
     write_step(session, ApplicationHistory, row.id, event, n=row.version, after=row.state, **more)
+
+
+def correction_step(session: Session, row: Correction, event: str, **more: Any) -> None:
+    """Add a step to a correction's history, as ``write_step``. The row is as it is after the step."""
+    write_step(session, CorrectionHistory, row.id, event, n=row.version, after=row.state, **more)
+
+
+def end_withdrawal(session: Session, resource: str, outcome: str, *, at: datetime, by: str) -> Withdrawal | None:
+    """Close the withdrawal of a resource that was to come, and return it; None where there is none."""
+    row = session.scalars(select(Withdrawal).where(Withdrawal.resource == resource, Withdrawal.outcome.is_(None))).one_or_none()
+    if row is not None:
+        row.outcome, row.ended_at, row.ended_by = outcome, at, by
+    return row

@@ -30,9 +30,48 @@ _STEPS: Final = (
     "GRANT UPDATE (state, row_version, changed_at) ON registry.resource TO {role}",
     "GRANT UPDATE (status) ON registry.contract_version TO {role}",
     "GRANT INSERT ON registry.application, registry.grant_ TO {role}",
+    "GRANT INSERT ON registry.demand, registry.demand_history, registry.rating, registry.rating_history TO {role}",
+    "GRANT UPDATE (state, version, assigned, appointed_by, answered_by, changed_at, since) ON registry.demand TO {role}",
+    "GRANT UPDATE (promised_on, refusal_kind, refusal, resource) ON registry.demand TO {role}",
+    "GRANT UPDATE (score, comment, version, by, at) ON registry.rating TO {role}",
+    "GRANT INSERT ON registry.revision, registry.revision_history, registry.notice, registry.withdrawal TO {role}",
+    "GRANT UPDATE (state, version, reviewed_by, changed_at, noticed_at, ends_at, provisional) ON registry.revision TO {role}",
+    "GRANT UPDATE (acknowledged_at, acknowledged_by) ON registry.notice TO {role}",
+    "GRANT UPDATE (outcome, ended_at, ended_by) ON registry.withdrawal TO {role}",
+    "GRANT INSERT ON registry.bulk_export, registry.bulk_export_history, registry.destruction_history TO {role}",
+    "GRANT UPDATE (state, version, answered_by, until, used_at, changed_at) ON registry.bulk_export TO {role}",
+    "GRANT UPDATE (state, since, told, version, changed_at) ON registry.destruction TO {role}",
+    "GRANT UPDATE (certificate, sha256, document, filed_by, filed_at, confirmed_by) ON registry.destruction TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
+    "GRANT INSERT ON registry.correction, registry.correction_history TO {role}",
+    "GRANT UPDATE (state, version, assigned, answered_by, decided_by) ON registry.correction TO {role}",
+    "GRANT UPDATE (outcome, run_after, changed_at, state_at) ON registry.correction TO {role}",
+    "GRANT UPDATE (acknowledged_at, acknowledged_by) ON registry.correction_notice TO {role}",
+    # departments, systems, sources, contracts, catalogue entries, the end of a grant
+    "GRANT INSERT ON registry.department, registry.system, registry.source, registry.resource TO {role}",
+    "GRANT INSERT ON registry.contract_version, registry.catalogue_entry, registry.code_sequence TO {role}",
+    "GRANT UPDATE (name, credit_code, parent, version) ON registry.department TO {role}",
+    "GRANT UPDATE (name, version) ON registry.system TO {role}",
+    "GRANT UPDATE (connector, url, secret_ref, settings, version), DELETE ON registry.source TO {role}",
+    "GRANT UPDATE (title, source, version, code) ON registry.resource TO {role}",
+    "GRANT UPDATE (document, version, at, by) ON registry.catalogue_entry TO {role}",
+    "GRANT UPDATE (last) ON registry.code_sequence TO {role}",
+    "GRANT UPDATE (revoked_at, revoked_by, revoked_why, version) ON registry.grant_ TO {role}",
+    # accounts and their secrets, of which it never reads a hash
+    "GRANT INSERT ON registry.principal, registry.client_secret TO {role}",
+    "GRANT UPDATE (roles, epoch, ranges, revoked_at, version) ON registry.principal TO {role}",
+    "REVOKE SELECT ON registry.client_secret FROM {role}",
+    "GRANT SELECT (principal, n, made_at, ends_at, last_used_at) ON registry.client_secret TO {role}",
+    "GRANT UPDATE (ends_at, last_used_at) ON registry.client_secret TO {role}",
+    "GRANT INSERT ON registry.service_item, registry.service_item_version, registry.handbook_version TO {role}",
+    "GRANT UPDATE (name, body, department, state, version, hash, changed_at) ON registry.service_item TO {role}",
+    "GRANT INSERT, DELETE ON registry.item_licence_type, registry.item_resource TO {role}",
+    "GRANT INSERT, UPDATE (version, at, by) ON registry.service_item_own TO {role}",
+    "GRANT INSERT, UPDATE (to_at) ON registry.service_item_body TO {role}",
+    "GRANT INSERT ON registry.licence_type, registry.licence_type_history TO {role}",
+    "GRANT UPDATE (document, terms, department, state, version, changed_at) ON registry.licence_type TO {role}",
 )
-"""What a step changes, column by column. A grant is made by an approval, and ended by nobody of this role."""
+"""What a step changes, column by column. What identifies a thing, and whose it is, is changed by nobody of this role."""
 
 _LOCK: Final = 0x4F44_6D69_6772  # any constant of our own; holders of it are migrating
 _FOLDER: Final = Path(__file__).parent / "migrations"
@@ -116,7 +155,11 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
         "ALTER DEFAULT PRIVILEGES IN SCHEMA stage GRANT SELECT ON TABLES TO {role}",
         "GRANT SELECT ON exchange.run, exchange.duty TO {role}",
         "GRANT SELECT ON trust.data_key, trust.checkpoint TO {role}",
+        "GRANT SELECT ON trust.usage_day, trust.usage_at TO {role}",
         "GRANT SELECT, INSERT ON trust.ledger TO {role}",
+        "GRANT SELECT ON exchange.quota_count TO {role}",
+        "GRANT EXECUTE ON FUNCTION exchange.lend_quota, exchange.return_quota, exchange.count_case TO {role}",
+        "GRANT SELECT, INSERT (grant_id, first_at) ON exchange.grant_bulk TO {role}",
     )
 
 

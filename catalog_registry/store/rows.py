@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from sqlalchemy import inspect, or_, select
+from sqlalchemy import Select, inspect, or_, select
 from sqlalchemy.orm import Session
 
+from catalog_registry.quota import kept_quota
 from catalog_registry.records import (
     ApplicationRecord,
     DepartmentRecord,
@@ -21,25 +25,44 @@ from catalog_registry.records import (
     RegisteredResource,
     SourceRecord,
     StepRecord,
+    SystemRecord,
+    UnboundResource,
 )
 from catalog_registry.states import ApplicationState, ResourceState
 from catalog_registry.store.tables import (
     Application,
-    ApplicationHistory,
     Base,
+    CatalogueEntry,
     ContractVersion,
     Department,
     Grant,
+    History,
     Principal,
     Resource,
-    ResourceHistory,
     Source,
+    System,
 )
+from schemas.catalogue_form import read_entry
 from schemas.errors import Fault, RejectedError
 from schemas.resource import ResourceName
 from schemas.rowfilter import kept_filter
 
 Row = TypeVar("Row", bound=Base)
+_HINTS: Final = ContextVar("hints", default=True)
+
+
+@contextmanager
+def unhinted() -> Iterator[None]:
+    """Look for no near names within: who asks over the network is not told them, and looking for them reads a whole table."""
+    before = _HINTS.set(False)
+    try:
+        yield
+    finally:
+        _HINTS.reset(before)
+
+
+_LISTED: Final = ("source", "resource", "grant", "principal", "application", "correction", "demand")
+"""What a command lists: the hint of a refusal."""
 
 
 def known(session: Session, table: type[Row], key: str, what: str) -> Row:
@@ -52,9 +75,9 @@ def known(session: Session, table: type[Row], key: str, what: str) -> Row:
     if row is None:
         column = inspect(table).primary_key[0]
         raise RejectedError(
-            f"there is no {what} {key[:64]!r}{near(key, session.scalars(select(column)))}",
+            f"there is no {what} {key[:64]!r}{_near(session, key, select(column))}",
             code=f"{what}.unknown",
-            remedy=f"see onedoor {what} list" if what in ("source", "resource", "grant", "principal", "application") else None,
+            remedy=f"see onedoor {what} list" if what in _LISTED else None,
             fault=Fault.CLIENT,
         )
     return row
@@ -66,7 +89,7 @@ def known_principal(session: Session, text: str) -> Principal:
     rows = session.scalars(query).all()
     if len(rows) != 1:
         raise RejectedError(
-            f"there is no principal {text[:64]!r}{near(text, session.scalars(select(Principal.name)))}",
+            f"there is no principal {text[:64]!r}{_near(session, text, select(Principal.name))}",
             code="principal.unknown",
             remedy="see onedoor principal list",
             fault=Fault.CLIENT,
@@ -88,15 +111,25 @@ def no_cycle(session: Session, code: str, parent: str | None) -> None:
         above = known(session, Department, above, "department").parent
 
 
+def _near(session: Session, text: str, query: Select[tuple[str]]) -> str:
+    """Return near names, as ``near``; what there is is read only where they are wanted."""
+    return near(text, session.scalars(query)) if _HINTS.get() else ""
+
+
 def near(text: str, names: Iterable[str]) -> str:
     """Return ``; near it: a, b`` where there are near names, else nothing."""
-    close = get_close_matches(text, list(names), n=3)
+    close = get_close_matches(text, list(names), n=3) if _HINTS.get() else ()
     return f"; near it: {', '.join(close)}" if close else ""
 
 
 def department_record(row: Department) -> DepartmentRecord:
     """Return the record of a row."""
-    return DepartmentRecord(row.code, row.name, row.credit_code, row.parent)
+    return DepartmentRecord(row.code, row.name, row.credit_code, row.parent, row.version)
+
+
+def system_record(row: System) -> SystemRecord:
+    """Return the record of a row."""
+    return SystemRecord(row.code, row.name, row.department, row.version)
 
 
 def source_record(row: Source, department: str, keys_dir: Path | None) -> SourceRecord:
@@ -111,6 +144,7 @@ def source_record(row: Source, department: str, keys_dir: Path | None) -> Source
         settings=dict(row.settings),
         created_at=row.created_at,
         keys_dir=keys_dir,
+        version=row.version,
     )
 
 
@@ -127,6 +161,21 @@ def resource_record(row: Resource, source: SourceRecord, contract: ContractVersi
         source=source,
         contract_hash=contract.hash,
         odcs=contract.odcs,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+    )
+
+
+def unbound_record(row: Resource, entry: CatalogueEntry) -> UnboundResource:
+    """Return the record of a draft that has an entry in the catalogue and no contract."""
+    return UnboundResource(
+        name=ResourceName(row.name),
+        code=row.code,
+        title=row.title,
+        department=row.department,
+        state=ResourceState(row.state),
+        row_version=row.row_version,
+        entry=read_entry(entry.document, where=row.name),
         created_at=row.created_at,
         changed_at=row.changed_at,
     )
@@ -160,7 +209,13 @@ def grant_record(row: Grant) -> GrantRecord:
         revoked_by=row.revoked_by,
         revoked_why=row.revoked_why,
         version=row.version,
+        quota=kept_quota(row.quota),
     )
+
+
+def grants_of(session: Session, resource: str) -> list[GrantRecord]:
+    """Return all grants of a resource by id, ended ones too."""
+    return [grant_record(row) for row in session.scalars(select(Grant).where(Grant.resource == resource).order_by(Grant.id))]
 
 
 def application_record(row: Application) -> ApplicationRecord:
@@ -189,10 +244,11 @@ def application_record(row: Application) -> ApplicationRecord:
         grant=row.grant_id,
         made_at=row.made_at,
         changed_at=row.changed_at,
+        quota=kept_quota(row.quota),
     )
 
 
-def step_record(row: ApplicationHistory | ResourceHistory) -> StepRecord:
+def step_record(row: History) -> StepRecord:
     """Return the record of a row."""
     return StepRecord(row.n, row.at, row.by, row.event, row.from_state, row.to_state, row.why, row.detail)
 
@@ -210,4 +266,6 @@ def principal_record(row: Principal) -> PrincipalRecord:
         epoch=row.epoch,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        ranges=tuple(ip_network(text) for text in row.ranges),
+        version=row.version,
     )

@@ -1,7 +1,7 @@
 """The registry's tables, schema ``registry``. ``tests/migration`` holds them equal to what the migrations make.
 
 No column asks the database's clock: every instant is given. Every constraint has a name, so that a refusal can say which rule
-it broke. Passwords and keys are never here: ``source.secret_ref`` says where one is, ``principal.secret_hash`` is argon2's.
+it broke. Passwords and keys are never here: ``source.secret_ref`` says where one is, ``client_secret.hash`` is argon2's.
 """
 
 from __future__ import annotations
@@ -54,6 +54,16 @@ RESOURCE_REASONED: Final = (ResourceEvent.REJECT, ResourceEvent.FREEZE, Resource
 APPLICATION_REASONED: Final = (ApplicationEvent.RETURN, ApplicationEvent.REFUSE, ApplicationEvent.HAND_OVER)
 """What is not done without a reason; the database enforces it in the history."""
 
+WITHDRAWING: Final = ("plan_withdrawal", "call_off_withdrawal")
+"""What is written of a resource that is to be withdrawn on a date; its state stays."""
+QUOTA_FORM: Final = (
+    "quota IS NULL OR (jsonb_typeof(quota) = 'object' AND quota <> '{}'::jsonb"
+    " AND quota - ARRAY['per_day', 'per_minute', 'burst', 'rows_per_day'] = '{}'::jsonb"
+    " AND NOT quota @? '$.* ? (@.type() != \"number\" || @ < 1 || @ > 1000000000 || @.floor() != @)'"
+    " AND (quota ? 'per_minute' OR NOT quota ? 'burst'))"
+)
+"""The form of a quota: as ``catalog_registry.quota`` reads it."""
+
 
 def _texts(values: Iterable[str]) -> str:
     return ", ".join(f"'{v}'" for v in values)
@@ -92,6 +102,7 @@ class Department(Base):
     credit_code: Mapped[str | None] = mapped_column(unique=True)
     parent: Mapped[str | None] = mapped_column(ForeignKey("registry.department.code"), index=True)
     created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
 
 
 class System(Base):
@@ -103,6 +114,7 @@ class System(Base):
     name: Mapped[str]
     department: Mapped[str] = mapped_column(ForeignKey("registry.department.code"), index=True)
     created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
 
 
 class Source(Base):
@@ -121,6 +133,7 @@ class Source(Base):
     secret_ref: Mapped[str | None]
     settings: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
 
 
 class Resource(Base):
@@ -130,7 +143,7 @@ class Resource(Base):
     __table_args__ = (
         CheckConstraint("name ~ '^[a-z][a-z0-9_]{0,47}$'", name="name_form"),
         CheckConstraint(f"state IN ({_texts(ResourceState)})", name="state_known"),
-        CheckConstraint("state IN ('draft', 'submitted', 'rejected') OR version IS NOT NULL", name="published_has_contract"),
+        CheckConstraint("state = 'draft' OR version IS NOT NULL", name="reviewed_has_contract"),
         UniqueConstraint("name", "code", name="uq_resource_name_code"),
         ForeignKeyConstraint(
             ["name", "version"],
@@ -176,7 +189,9 @@ class ResourceHistory(History):
     __tablename__ = "resource_history"
     of = "resource"
     __table_args__ = (
-        CheckConstraint(f"event IN ({_texts(('register', 'change', 'code', *ResourceEvent))})", name="event_known"),
+        CheckConstraint(
+            f"event IN ({_texts(('register', 'change', 'code', *ResourceEvent, *WITHDRAWING))})", name="event_known"
+        ),
         CheckConstraint(f"event NOT IN ({_texts(RESOURCE_REASONED)}) OR coalesce(why, '') ~ '\\S'", name="has_reason"),
     )
 
@@ -199,14 +214,15 @@ class ContractVersion(Base):
 
 
 class Principal(Base):
-    """Who acts: a person, or a machine with a credential of its own. A higher ``epoch`` ends every token issued before."""
+    """Who acts: a person, or a machine with a credential of its own. A higher ``epoch`` ends every token issued before.
+
+    ``ranges`` are the networks that it may ask from, as CIDR; none: from anywhere. Its secrets are in ``client_secret``.
+    """
 
     __tablename__ = "principal"
     __table_args__ = (
         CheckConstraint("kind IN ('person', 'machine')", name="kind_known"),
-        CheckConstraint(
-            "(kind = 'machine') = (client_id IS NOT NULL AND secret_hash IS NOT NULL)", name="machine_has_credential"
-        ),
+        CheckConstraint("(kind = 'machine') = (client_id IS NOT NULL)", name="machine_has_credential"),
         CheckConstraint(f"roles <@ ARRAY[{_texts(ROLES)}]::text[]", name="roles_known"),
         CheckConstraint(
             " + ".join(f"(roles @> ARRAY['{role}']::text[])::integer" for role in ADMINISTRATORS) + " <= 1",
@@ -224,8 +240,9 @@ class Principal(Base):
     system: Mapped[str | None] = mapped_column(ForeignKey("registry.system.code"), index=True)
     roles: Mapped[list[str]]
     client_id: Mapped[str | None] = mapped_column(unique=True)
-    secret_hash: Mapped[str | None]
     epoch: Mapped[int] = mapped_column(Integer())
+    ranges: Mapped[list[str]] = mapped_column(server_default="{}")
+    version: Mapped[int] = mapped_column(Integer(), server_default="1")
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
 
@@ -240,7 +257,7 @@ class Grant(Base):
         CheckConstraint("cardinality(purposes) + cardinality(items) > 0", name="has_purpose_or_item"),
         CheckConstraint("legal_basis ~ '\\S'", name="has_legal_basis"),
         CheckConstraint("to_at > from_at", name="interval"),
-        CheckConstraint("quota IS NULL", name="quota_not_yet_counted"),
+        CheckConstraint(QUOTA_FORM, name="quota_form"),
         CheckConstraint("(revoked_at IS NULL) = (revoked_by IS NULL)", name="revoked_by_somebody"),
     )
 
@@ -280,7 +297,7 @@ class Application(Base):
         CheckConstraint("cardinality(purposes) + cardinality(items) > 0", name="has_purpose_or_item"),
         CheckConstraint("legal_basis ~ '\\S'", name="has_legal_basis"),
         CheckConstraint("to_at > from_at", name="interval"),
-        CheckConstraint("quota IS NULL", name="quota_not_yet_counted"),
+        CheckConstraint(QUOTA_FORM, name="quota_form"),
         CheckConstraint("(state = 'granted') = (grant_id IS NOT NULL)", name="granted_has_grant"),
         CheckConstraint("state NOT IN ('provider_review', 'granted', 'refused') OR checked_by IS NOT NULL", name="is_checked"),
         CheckConstraint("(state IN ('granted', 'refused')) = (answered_by IS NOT NULL)", name="is_answered"),
@@ -326,7 +343,6 @@ class ApplicationHistory(History):
     )
 
     application: Mapped[str] = mapped_column(ForeignKey("registry.application.id"), primary_key=True)
-    by: Mapped[str] = mapped_column(ForeignKey("registry.principal.id"))
 
 
 class CatalogueEntry(Base):

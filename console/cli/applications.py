@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from console.cli import output
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
+from console.cli.quota import Burst, PerDay, PerMinute, RowsPerDay, limits
 from console.cli.registry import _instant
 
 if TYPE_CHECKING:
@@ -74,6 +76,10 @@ def application_apply(
     system: Annotated[str | None, typer.Option(help="Only for this system; default: the whole department.")] = None,
     scope: Annotated[str | None, typer.Option(help="Who would use it, and where.")] = None,
     way: Annotated[str, typer.Option(help="api, database, file or kafka.")] = "api",
+    per_day: PerDay = None,
+    per_minute: PerMinute = None,
+    burst: Burst = None,
+    rows_per_day: RowsPerDay = None,
     as_json: Json = False,
 ) -> None:
     """Ask for fields of a published resource, in the name of the principal's department.
@@ -96,6 +102,7 @@ def application_apply(
             system=system,
             scope=scope,
             way=way,
+            quota=limits(per_day, per_minute, burst, rows_per_day),
         )
         output.show(made, as_json=as_json, text=f"application {made.id} made; the centre checks it, then {made.assigned}")
 
@@ -232,11 +239,15 @@ def application_approve(
     row_filter: Annotated[str | None, typer.Option("--filter", help="A further condition on the rows.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="When it begins, not before what was asked for.")] = None,
     until: Annotated[str | None, typer.Option(help="When it ends, not after what was asked for.")] = None,
+    per_day: PerDay = None,
+    per_minute: PerMinute = None,
+    burst: Burst = None,
+    rows_per_day: RowsPerDay = None,
     why: Remark = "",
     version: Seen = None,
     as_json: Json = False,
 ) -> None:
-    """Grant, for the provider, what was asked for or less: fewer fields, fewer rows, a shorter time.
+    """Grant, for the provider, what was asked for or less: fewer fields, fewer rows, a shorter time, less often.
 
     Example: onedoor application approve a01m6cwacm06h4yrfjgdy41 --as zhang.wei --field name --until 2027-05-01
     """
@@ -249,6 +260,7 @@ def application_approve(
             row_filter=row_filter,
             from_at=None if start is None else _instant(start, "--from"),
             to_at=None if until is None else _instant(until, "--until"),
+            quota=limits(per_day, per_minute, burst, rows_per_day),
             why=why,
         )
         made = hub.registry.grant(done.grant or "")
@@ -342,12 +354,36 @@ def resource_thaw(name: Name, who: Who, why: Remark = "", version: Seen = None, 
     _step("thaw", name, who, why, version, as_json)
 
 
-def resource_withdraw(name: Name, who: Who, why: Why, version: Seen = None, as_json: Json = False) -> None:
-    """Share a resource with nobody any more.
+def resource_withdraw(
+    name: Name,
+    who: Who,
+    why: Why,
+    on: Annotated[
+        str | None, typer.Option(help="On which day, such as 2027-03-01; those who use it are told. Default: now.")
+    ] = None,
+    version: Seen = None,
+    as_json: Json = False,
+) -> None:
+    """Share a resource with nobody any more, now or from a day on.
 
-    Example: onedoor resource withdraw licences --as zhang.wei --why 'replaced by licences_all'
+    Example: onedoor resource withdraw licences --as zhang.wei --why 'replaced by licences_all' --on 2027-03-01
     """
-    _step("withdraw", name, who, why, version, as_json)
+    if on is None:
+        _step("withdraw", name, who, why, version, as_json)
+        return
+    try:
+        day = date.fromisoformat(on)
+    except ValueError:
+        raise typer.BadParameter(f"--on {on[:40]!r} is no day: 2027-03-01") from None
+    with _hub() as hub:
+        seen = hub.registry.resource(name).row_version if version is None else version
+        plan = hub.registry.plan_withdrawal(name, day, by=who, version=seen, why=why)
+        told = [n.department for n in hub.registry.notices(withdrawal=plan.id)]
+        output.show(
+            plan,
+            as_json=as_json,
+            text=f"resource {name} is withdrawn on {day}; told: {', '.join(told) or 'nobody, for nobody uses it'}",
+        )
 
 
 def resource_history(name: Name, as_json: Json = False) -> None:
@@ -383,10 +419,10 @@ def _seen(hub: Hub, application: str, version: int | None) -> int:
 
 def _clocked(hub: Hub, found: Sequence[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
     """Return applications with the clocks of the steps that they wait for."""
-    from catalog_registry.application_clock import clock_of
+    from catalog_registry.application_clock import clocks_of
 
-    since, now = hub.registry.since([a.id for a in found]), hub.clock.now()
-    return [(a, clock_of(a, since[a.id], rules=hub.clock_rules, of=hub.workdays, now=now)) for a in found]
+    since, free = hub.registry.since([a.id for a in found]), hub.registry.unconditional({a.resource for a in found})
+    return clocks_of(found, since, free, rules=hub.clock_rules, of=hub.workdays, now=hub.clock.now())
 
 
 def _told(application: ApplicationRecord, clock: ApplicationClock | None) -> dict[str, Any]:
@@ -434,6 +470,7 @@ def _application_text(found: ApplicationRecord, clock: ApplicationClock | None, 
         "rows": found.row_filter or "all",
         "for": ", ".join((*found.purposes, *found.items)),
         "way": found.way,
+        "quota": str(found.quota or "-"),
         "from, to": f"{_local(found.from_at)}, {_local(found.to_at)}",
         "basis": found.legal_basis,
         "assigned": found.assigned,

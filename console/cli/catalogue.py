@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from console.cli import output
+from console.cli.files import write_by
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
 from schemas.errors import Fault, RejectedError
@@ -19,7 +18,7 @@ from schemas.errors import Fault, RejectedError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from catalog_registry.records import EntryRecord, ListedResource
+    from catalog_registry.records import EntryRecord
     from exchange.bootstrap import Hub
     from schemas.catalogue import CatalogueEntry
 
@@ -35,6 +34,7 @@ class Format(StrEnum):
     JSONLD = "jsonld"
     ODCS = "odcs"
     NATIONAL = "national"
+    XLSX = "xlsx"
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +63,7 @@ def resource_catalogue(
         if given is not None:
             entry = _read_entry(given)
             seen = version if version is not None else 0 if record is None else record.version
-            record = hub.registry.set_entry(name, entry, by=_by(), expected_version=seen)
+            record = hub.registry.set_entry(name, entry, by=acting(), expected_version=seen)
             output.show(
                 _shown(record, hub),
                 as_json=as_json,
@@ -83,113 +83,38 @@ def resource_catalogue(
 
 
 def resource_export(
-    form: Annotated[Format, typer.Option("--format", help="turtle and jsonld are DCAT-AP 3.0.1; odcs: the contracts.")],
+    form: Annotated[Format, typer.Option("--format", help="turtle and jsonld: DCAT-AP 3.0.1; odcs: the contracts.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write, replaced whole; - for standard output.")],
     names: Annotated[list[str] | None, typer.Argument(help="The resources; none: all that are shared.")] = None,
     base: Annotated[
-        str | None, typer.Option(help="Address under which others reach the hub; names in DCAT begin with it.")
+        str | None, typer.Option(help="Address that names in DCAT begin with; default: the setting public_url, else a URN.")
     ] = None,
     publisher: Annotated[str | None, typer.Option(help="Code of the department that publishes; default: the centre.")] = None,
+    drafts: Annotated[bool, typer.Option("--drafts", help="What is not shared yet too; national and xlsx only.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write the catalogue, or some resources of it, in a form that others read.
 
-    Of a resource that is not shared, DCAT has the name and the reason only. The national form has those with an entry.
+    Of a resource that is not shared, DCAT has the name and the reason only. National form and xlsx have those with an entry.
 
     Example: onedoor resource export --format turtle --base https://share.example.gov.cn -o catalogue.ttl
     """
+    from catalog_registry.exports.whole import Format as Form
+    from catalog_registry.exports.whole import Wanted, export_text, write_export
+
     with _hub() as hub:
-        count = [0]
-        chunks = _chunks(hub, form, tuple(dict.fromkeys(names or ())), base, publisher, count)
+        wanted = Wanted(
+            Form(form), hub.settings.division, tuple(dict.fromkeys(names or ())), None, drafts, base=base, publisher=publisher
+        )
         if str(out) == "-":
-            for chunk in chunks:
+            if form is Format.XLSX:
+                raise typer.BadParameter("a workbook is written to a file, not to standard output")
+            for chunk in export_text(hub.registry, wanted, [0]):
                 sys.stdout.write(chunk)
             return
-        _write(out, chunks)
-        done = {"file": str(out), "format": form.value, "resources": count[0]}
-        output.show(done, as_json=as_json, text=f"{out} written: {count[0]} resources as {form.value}")
-
-
-def _chunks(
-    hub: Hub, form: Format, names: tuple[str, ...], base: str | None, publisher: str | None, count: list[int]
-) -> Iterator[str]:
-    """Yield the text of an export; ``count`` holds how many resources it has when it is done."""
-    from catalog_registry.exports.dcat import About, dcat, read_base
-    from catalog_registry.exports.jsonld import jsonld
-    from catalog_registry.exports.national import national_json
-    from catalog_registry.exports.odcs import odcs_stream
-    from catalog_registry.exports.turtle import turtle
-
-    def counted(resources: Iterable[T]) -> Iterator[T]:
-        for resource in resources:
-            count[0] += 1
-            yield resource
-
-    if form is Format.ODCS:
-        yield from odcs_stream(counted(hub.registry.contract_texts(names)))
-    elif form is Format.NATIONAL:
-        yield from national_json(one.entry for one in counted(_entered(hub, names)) if one.entry is not None)
-    else:
-        from schemas.clock import CHINA
-
-        first, last = hub.registry.listed_between()
-        about = About(
-            base=read_base(f"urn:onedoor:{hub.settings.division}" if base is None else base),
-            region=hub.settings.division,
-            publisher=_publisher(hub, publisher),
-            issued=first.astimezone(CHINA),
-            modified=last.astimezone(CHINA),
-        )
-        write = turtle if form is Format.TURTLE else jsonld
-        yield from write(dcat(about, counted(hub.registry.listed(names))))
-
-
-def _entered(hub: Hub, names: tuple[str, ...]) -> Iterator[ListedResource]:
-    """Yield the resources that have an entry. Raises ``RejectedError`` where one of those named has none."""
-    for resource in hub.registry.listed(names):
-        if resource.entry is not None:
-            yield resource
-        elif names:
-            raise RejectedError(
-                f"the catalogue says nothing of {resource.name} yet",
-                code="catalogue.no_entry",
-                where=resource.name,
-                remedy=f"set it with onedoor resource catalogue {resource.name} --set FILE.json",
-                fault=Fault.CLIENT,
-            )
-
-
-def _publisher(hub: Hub, code: str | None) -> Any:
-    from catalog_registry.records import DepartmentRecord
-    from console.cli.registry import CENTRE
-
-    departments = {department.code: department for department in hub.registry.departments()}
-    wanted = CENTRE[0] if code is None else code
-    if wanted in departments:
-        return departments[wanted]
-    if code is None:
-        return DepartmentRecord(*CENTRE, credit_code=None, parent=None)
-    raise RejectedError(
-        f"there is no department {code[:64]!r}", code="department.unknown", remedy="give the code of one", fault=Fault.CLIENT
-    )
-
-
-def _write(out: Path, chunks: Iterator[str]) -> None:
-    """Write a file whole or not at all."""
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(chunks)
-        draft.replace(out)
-    except OSError as error:
-        raise RejectedError(
-            f"the file cannot be written: {(error.strerror or 'unknown').lower()}",
-            code="export.file",
-            where=str(out),
-            fault=Fault.CLIENT,
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
+        count = write_by(out, lambda draft: write_export(hub.registry, wanted, draft))
+        done = {"file": str(out), "format": form.value, "resources": count}
+        output.show(done, as_json=as_json, text=f"{out} written: {count} resources as {form.value}")
 
 
 def _read_entry(file: Path) -> CatalogueEntry:
@@ -295,7 +220,7 @@ def _text(entry: CatalogueEntry, shown: dict[str, Any]) -> Any:
     return Group("\n".join(f"{name}: {value}" for name, value in rows if value), "", fields)
 
 
-def _by() -> str:
+def acting() -> str:
     """Return who acts on the console: the account of the operating system."""
     import getpass
 

@@ -14,9 +14,13 @@ from console.cli.hub import contract_text, local, opened
 from console.cli.output import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from catalog_registry.comparison import Comparison
-    from catalog_registry.records import PrincipalRecord
-    from exchange.trust.why import Against, Why
+    from catalog_registry.records import GrantRecord, PrincipalRecord
+    from exchange.bootstrap import Hub
+    from exchange.trust.used import Used
+    from exchange.trust.why import Against, GrantSaid, Why
     from schemas.change_kinds import Change
     from schemas.evolution import Evolution
 
@@ -87,6 +91,8 @@ def _compared_text(compared: Comparison) -> str:
         lines.append(f"affected  {one.receiver} by grant {one.grant} until {local(one.to_at)}: reads {fields}")
     if evolution.breaking and not compared.affected:
         lines.append("no grant is affected")
+    elif compared.affected:
+        lines.append("they need notice: onedoor revision give FILE")
     return "\n".join(lines)
 
 
@@ -122,13 +128,30 @@ def grant_explain(
     """
     with opened() as hub:
         from exchange.trust.grant import Ask, GrantIndex
-        from exchange.trust.why import why
+        from exchange.trust.why import asked_of, why
 
         about = hub.registry.principal(principal)
         state = hub.registry.resource(resource).state
         grants = GrantIndex(hub.registry.grants(resource=resource), [resource] if state == "published" else [])
-        found = why(Ask(about, resource, purpose, item, tuple(field) if field else None), grants=grants, now=hub.clock.now())
+        ask, now = Ask(about, resource, purpose, item, tuple(field) if field else None), hub.clock.now()
+        found = why(ask, grants=grants, now=now, used=_used(hub, asked_of(ask, grants=grants, now=now), now))
         output.show(_why_fields(about, resource, found), as_json=as_json, text=lambda: _why_text(about, resource, found))
+
+
+def _used(hub: Hub, grants: Sequence[GrantRecord], now: datetime) -> dict[str, Used]:
+    """Return how much of their quotas is used."""
+    from psycopg.rows import dict_row
+
+    from exchange.trust.used import STATE, day_of, minute_of, used_of
+
+    limited = {g.id: g.quota for g in grants if g.quota is not None}
+    if not limited:
+        return {}
+    asked = {"ids": list(limited), "day": day_of(now), "minute": minute_of(now)}
+    with hub.connect(autocommit=True) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(STATE.format("%(ids)s", "%(day)s", "%(minute)s"), asked)
+        rows = {row["grant_id"]: row for row in cursor}
+    return {id_: used_of(quota, rows.get(id_), now) for id_, quota in limited.items()}
 
 
 def _why_fields(about: PrincipalRecord, resource: str, found: Why) -> dict[str, Any]:
@@ -147,11 +170,23 @@ def _why_text(about: PrincipalRecord, resource: str, found: Why) -> Any:
         head = f"{about.name} may not use {resource}:\n" + "\n".join(f"  {line}" for line in _lines(found.against))
     if not found.grants:
         return head
-    rows = [
-        (one.grant, one.receiver, ", ".join(one.fields), local(one.to_at), "\n".join(_lines(one.against)) or "allows it")
-        for one in found.grants
-    ]
+    if found.left_off:
+        head += f"\n{found.left_off} more grants are not shown; none of them allows it"
+    rows = [(one.grant, one.receiver, ", ".join(one.fields), local(one.to_at), _says(one)) for one in found.grants]
     return Group(head, "", output.table(("grant", "receiver", "fields", "until", "says"), rows))
+
+
+def _says(one: GrantSaid) -> str:
+    """Return what a grant says, and how much of its quota is used."""
+    lines = _lines(one.against) or ["allows it"]
+    if (quota := one.quota) is not None:
+        used = {
+            "calls today": (quota.calls_today, quota.per_day),
+            "calls this minute": (quota.calls_this_minute, quota.per_minute),
+            "rows today": (quota.rows_today, quota.rows_per_day),
+        }
+        lines += [f"{n} of {most} {what}" for what, (n, most) in used.items() if most is not None]
+    return "\n".join(lines)
 
 
 def _lines(against: tuple[Against, ...]) -> list[str]:

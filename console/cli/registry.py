@@ -17,12 +17,20 @@ from console.cli.hub import contract_text as _read
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
+from console.cli.quota import Burst, PerDay, PerMinute, RowsPerDay, limits
 from schemas.clock import CHINA
 from schemas.errors import Fault, RejectedError
 from schemas.secret import Secret
 
 if TYPE_CHECKING:
-    from catalog_registry.records import GrantRecord, PrincipalRecord, Receiver, RegisteredResource, SourceRecord
+    from catalog_registry.records import (
+        GrantRecord,
+        PrincipalRecord,
+        Receiver,
+        RegisteredResource,
+        SourceRecord,
+        UnboundResource,
+    )
     from connectors.api import Source, TableShape
     from exchange.bootstrap import Hub
     from schemas.draft import Draft
@@ -184,12 +192,8 @@ def resource_register(
     """
     text = _read(file)
     with _hub() as hub:
-        from schemas.odcs import read_contract
-
-        contract = read_contract(text, where=str(file))
         if check:
-            with _open(hub.registry.source(contract.source).url(), hub) as opened:
-                opened.check(contract)
+            check_against_source(hub, text, str(file))
         made = hub.registry.register_resource(
             text, by=_by(), code=code, where=str(file), state="draft" if as_draft else "published"
         )
@@ -209,13 +213,14 @@ def resource_list(as_json: Json = False) -> None:
     Example: onedoor resource list
     """
     with _hub() as hub:
-        rows = hub.registry.resources()
+        rows, drafts = hub.registry.resources(), hub.registry.unbound()
         output.show(
-            [_resource_fields(r) for r in rows],
+            [_resource_fields(r) for r in rows] + [_unbound_fields(r) for r in drafts],
             as_json=as_json,
             text=lambda: output.table(
                 ("resource", "title", "department", "source", "version", "state"),
-                [(r.name, r.title, r.department, r.source.name, r.version, r.state) for r in rows],
+                [(r.name, r.title, r.department, r.source.name, r.version, r.state) for r in rows]
+                + [(r.name, r.title, r.department, "", "no contract yet", r.state) for r in drafts],
             ),
         )
 
@@ -230,7 +235,14 @@ def resource_show(
     Example: onedoor resource show divisions --contract > divisions.odcs.yaml
     """
     with _hub() as hub:
-        made = hub.registry.resource(name)
+        from catalog_registry.records import UnboundResource
+
+        made = hub.registry.resource(name) if contract else hub.registry.in_any_state(name)
+        if isinstance(made, UnboundResource):
+            fields = [{"name": f.name, "type": f.data_type, "key": f.primary_key, "title": f.title} for f in made.entry.fields]
+            draft = _unbound_fields(made)
+            output.show(draft | {"fields": fields}, as_json=as_json, text=lambda: _unbound_text(made, draft))
+            return
         if contract and not as_json:
             sys.stdout.write(made.odcs)
             return
@@ -250,6 +262,7 @@ def resource_show(
         ]
         shown["versions"] = hub.registry.contract_versions(name)
         shown["grants"] = [g.id for g in hub.registry.grants(resource=name)]
+        shown["ends_at"] = None if (plan := hub.registry.withdrawal(name)) is None else plan.at
         output.show(shown, as_json=as_json, text=lambda: _resource_text(shown))
 
 
@@ -266,6 +279,10 @@ def grant_add(
     purpose: Annotated[list[str] | None, typer.Option(help="What for, such as accept_case.")] = None,
     item: Annotated[list[str] | None, typer.Option(help="Code of a service item it may be used for.")] = None,
     row_filter: Annotated[str | None, typer.Option("--filter", help="Rows it may have: state = '01' and year >= 2020.")] = None,
+    per_day: PerDay = None,
+    per_minute: PerMinute = None,
+    burst: Burst = None,
+    rows_per_day: RowsPerDay = None,
     as_json: Json = False,
 ) -> None:
     """Give a receiver the right to fields of a resource. Needs a purpose or an item, and a legal basis.
@@ -285,6 +302,7 @@ def grant_add(
             purposes=purpose or (),
             items=item or (),
             row_filter=row_filter,
+            quota=limits(per_day, per_minute, burst, rows_per_day),
         )
         output.show(
             _grant_fields(made),
@@ -378,12 +396,12 @@ def principal_list(as_json: Json = False) -> None:
     Example: onedoor principal list
     """
     with _hub() as hub:
-        rows = hub.registry.principals()
+        rows, used = hub.registry.principals(), hub.registry.last_used()
         output.show(
-            [_principal_fields(r) for r in rows],
+            [_principal_fields(r) | {"last_used_at": used.get(r.id)} for r in rows],
             as_json=as_json,
             text=lambda: output.table(
-                ("id", "name", "kind", "department", "system", "roles", "state"),
+                ("id", "name", "kind", "department", "system", "roles", "last used", "state"),
                 [
                     (
                         r.id,
@@ -392,6 +410,7 @@ def principal_list(as_json: Json = False) -> None:
                         r.department,
                         r.system or "",
                         ", ".join(r.roles),
+                        _local(used[r.id]) if r.id in used else "",
                         "revoked" if r.revoked_at else "active",
                     )
                     for r in rows
@@ -470,6 +489,15 @@ def _open(url: Secret[str], hub: Hub) -> Iterator[Source]:
         yield opened
     finally:
         opened.close()
+
+
+def check_against_source(hub: Hub, text: str, where: str) -> None:
+    """Raise ``RejectedError`` where a contract does not fit what its source has."""
+    from schemas.odcs import read_contract
+
+    contract = read_contract(text, where=where)
+    with _open(hub.registry.source(contract.source).url(), hub) as opened:
+        opened.check(contract)
 
 
 def _capabilities(url: Secret[str], hub: Hub) -> dict[str, Any]:
@@ -585,9 +613,18 @@ def _resource_fields(made: RegisteredResource) -> dict[str, Any]:
     }
 
 
+def _unbound_fields(made: UnboundResource) -> dict[str, Any]:
+    """Return a draft without a contract: what it gets with one is null, or empty."""
+    absent: dict[str, Any] = {"source": None, "version": None, "schedule": None}
+    of_row = {name: getattr(made, name) for name in ("name", "title", "code", "department", "state", "row_version")}
+    keys = [field.name for field in made.entry.fields if field.primary_key]
+    return of_row | absent | {"key": keys, "personal": []}
+
+
 def _grant_fields(made: GrantRecord) -> dict[str, Any]:
     shown = {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
-    return shown | {"row_filter": None if made.row_filter is None else made.row_filter.text}
+    quota = None if made.quota is None else made.quota.document()
+    return shown | {"row_filter": None if made.row_filter is None else made.row_filter.text, "quota": quota}
 
 
 def _principal_fields(made: PrincipalRecord) -> dict[str, Any]:
@@ -599,8 +636,22 @@ def _principal_fields(made: PrincipalRecord) -> dict[str, Any]:
         "system": made.system,
         "roles": made.roles,
         "client_id": made.client_id,
+        "ranges": [str(network) for network in made.ranges],
         "revoked_at": made.revoked_at,
     }
+
+
+def _unbound_text(made: UnboundResource, shown: dict[str, Any]) -> Any:
+    from rich.console import Group
+
+    head = "\n".join(
+        f"{name:<12}{shown[name] if shown[name] is not None else '-'}" for name in ("name", "title", "code", "state")
+    )
+    fields = output.table(
+        ("field", "type", "key", "title"),
+        [(f.name, f.data_type, "yes" if f.primary_key else "", f.title) for f in made.entry.fields],
+    )
+    return Group(head, "", fields, "", f"no contract yet; then: onedoor resource register {made.name}.odcs.yaml")
 
 
 def _resource_text(shown: dict[str, Any]) -> Any:

@@ -75,6 +75,20 @@ def _agencies() -> dict[str, Agency]:
 
 AGENCIES: Final = MappingProxyType(_agencies())
 
+
+def _townships() -> tuple[Agency, ...]:
+    names = (("maba", "马坝镇人民政府"), ("zhangshi", "樟市镇人民政府"))
+    first = len(_NAMES) + 1
+    codes = texts(credit_codes(np.arange(first, first + len(names)), prefix=b"11", letters=b"MBQJ")).to_pylist()
+    return tuple(
+        Agency(code, name, number, credit)
+        for number, ((code, name), credit) in enumerate(zip(names, codes, strict=True), start=first)
+    )
+
+
+TOWNSHIPS: Final = _townships()
+"""Townships that perform some items of the district themselves."""
+
 _LICENCES: Final = (
     ("居民身份证", "public_security", CITIZEN, 20, "SF"),
     ("营业执照", "market_supervision", COMPANY, 0, "YY"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from console.demo.agencies import ACTIONS, BASE, KINDS, SUBJECTS, Subject
+from console.demo.agencies import ACTIONS, BASE, KINDS, SUBJECTS, TOWNSHIPS, Subject
 from console.demo.digits import day_texts, texts
 from console.demo.sheet import (
     Fault,
@@ -27,6 +27,7 @@ from console.demo.sheet import (
 )
 
 _TYPES: Final = ("01", "07", "08", "20")
+_LEAST_OTHERS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,19 @@ def make_items(count: int) -> tuple[Item, ...]:
         )
         basic = f"44{_TYPES[n % len(_TYPES)]}{subject.agency.number:02d}{main:03d}000"
         items.append(Item(f"{subject.agency.credit_code}3{basic}", name, subject))
-    return tuple(items)
+    return tuple(_with_townships(items))
+
+
+def _with_townships(items: list[Item]) -> list[Item]:
+    """Put, in the place of the last items that are not market supervision's, what townships perform of the first that are not:
+    the same basic code, one level lower.
+    """
+    others = [place for place, item in enumerate(items) if item.subject.agency.code != "market_supervision"]
+    for number, township in enumerate(TOWNSHIPS if len(others) > _LEAST_OTHERS else ()):
+        item = items[others[number]]
+        code = f"{township.credit_code}4{item.code[19:]}"
+        items[others[-1 - number]] = Item(code, item.name, replace(item.subject, agency=township))
+    return items
 
 
 def item_sheet(rng: np.random.Generator, items: Sequence[Item], anchor: np.datetime64) -> Sheet:
@@ -83,7 +96,7 @@ def item_sheet(rng: np.random.Generator, items: Sequence[Item], anchor: np.datet
             "task_type": _strings(i.code[21:23] for i in items),
             "task_state": _strings(np.where(rng.random(count) < 0.95, "1", "2").tolist()),
             "task_version": pa.array(rng.integers(1, 9, count), pa.int32()),
-            "use_level": pa.array(["3"] * count),
+            "use_level": _strings(i.code[18] for i in items),
             "dept_code": _strings(i.subject.agency.credit_code for i in items),
             "dept_name": _strings(i.subject.agency.name for i in items),
             "server_type": _strings("1" if i.subject.holder == "111" else "2" for i in items),

@@ -12,7 +12,7 @@ from typing import Final
 
 from catalog_registry.records import Receiver, ReceiverKind
 from catalog_registry.registry import Registry
-from console.demo.agencies import AGENCIES
+from console.demo.agencies import AGENCIES, TOWNSHIPS
 from console.demo.district import District, write_private
 from console.demo.entries import entry_of
 from console.demo.generator import accepted_licences
@@ -95,7 +95,7 @@ def register(registry: Registry, district: District, clock: Clock) -> Enrolled:
     Raises:
         RejectedError: the registry holds something else under one of these names.
     """
-    for agency in AGENCIES.values():
+    for agency in (*AGENCIES.values(), *TOWNSHIPS):
         registry.ensure_department(agency.code, agency.name, credit_code=agency.credit_code)
     for code, (name, department) in SYSTEMS.items():
         registry.ensure_system(code, name, department)

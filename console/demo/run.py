@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from console.cli.output import progress, say, table
 from console.demo import district as districts
-from console.demo import enrol, truth
+from console.demo import enrol, handbooks, truth
 from console.demo.example import example_lookup
 from console.demo.generator import DEFAULT_LICENCES
 from console.local import airflow
@@ -102,6 +102,8 @@ def do(settings: Settings, *, scale: float) -> Outcome:
                 _until(partial(_bound_passed, hub, name, changed_at), f"the bound of {name} does not move")
             sync([*CHANGED])
         checks: list[Check] = []
+        with _doing("bringing the register of items up to date; two handbooks, a delegation"):
+            checks.append(Check("items: the register has every item that landed", handbooks.keep(hub)))
         with _doing("comparing with the sources and with the demo's own truth"):
             rows = [_checked(hub, made, name, checks) for name in enrol.RESOURCES]
         asked, answer, status = _look_up(settings, enrolled.client_id, enrolled.secret.reveal(), example_lookup(made))

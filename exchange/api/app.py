@@ -19,13 +19,19 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from catalog_registry.acting import EVERYBODY
+from catalog_registry.credentials import USE_NOTED_EVERY
+from exchange.api.areas import FORMS, ROUTES
+from exchange.api.asking import asks_from
+from exchange.api.explain_route import PATH as EXPLAIN
 from exchange.api.explain_route import ExplainAnswer, ExplainRequest, explain_route
 from exchange.api.lookup_route import MAX_BODY_BYTES, PATH, LookupRoute
 from exchange.api.metrics import RUNS, TOKENS
+from exchange.api.peer import check_peer
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
+from exchange.api.records_route import PATH as RECORDS
 from exchange.api.records_route import records_route
-from exchange.api.registry_forms import schemas
-from exchange.api.registry_routes import registry_routes
+from exchange.api.registry_frame import declare
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
 from exchange.licences.lookup import LookupAnswer, LookupRequest
@@ -46,6 +52,18 @@ DESCRIPTION: Final = """The data-sharing exchange hub of a district 政务数据
 Ask for a token with a client's id and secret, then look licences up while a case is accepted, or query the records of a
 resource under a grant. Identifiers of people stand in bodies only. Errors are RFC 9457 problem documents with a stable
 `code`."""
+
+
+OUTSIDE: Final = (
+    ("POST", "/api/v1/token", "token", "Get an access token", (), "a client's id and secret, from its networks"),
+    ("POST", PATH, "licences", "Look up a holder's licences for a case", EVERYBODY, "what its grants allow, for a known case"),
+    ("POST", RECORDS, "resources", "Query the records of a resource", EVERYBODY, "what its grants allow"),
+    ("POST", EXPLAIN, "authorisations", "Ask whether something is allowed", EVERYBODY, "of itself; officers of any account"),
+    ("GET", "/health/live", "health", "Is the process alive?", (), ""),
+    ("GET", "/health/ready", "health", "Can the hub do its work?", (), ""),
+    ("GET", "/metrics", "health", "Give the figures to a Prometheus", (), "from loopback only, not through a proxy"),
+)
+"""Who may use the routes that do not stand in the registry's frame; no duty: no token is asked for."""
 
 
 def create_app(settings: Settings | None = None, *, opened: Callable[[Settings], Hub] = open_hub) -> FastAPI:
@@ -74,11 +92,14 @@ def create_app(settings: Settings | None = None, *, opened: Callable[[Settings],
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     _token_route(app, services)
-    registry_routes(app, services, _problems)
+    for add in ROUTES:
+        add(app, services, _problems)
     explain_route(app, services, _problems)
     records_route(app, services, _problems)
     _health_routes(app, services)
     _metrics_route(app, services)
+    for method, path, tag, summary, who, note in OUTSIDE:
+        declare(app, method, path, tag=tag, summary=summary, who=who, note=note)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -107,7 +128,8 @@ def _token_route(app: FastAPI, services: Services) -> None:
         try:
             client_id, secret = await _credentials(request)
             async with services.tokens_at_once:  # checking a secret costs time and memory on purpose
-                principal = await asyncio.to_thread(services.hub.registry.check_secret, client_id, secret)
+                principal, n = await asyncio.to_thread(services.hub.registry.proved, client_id, secret)
+            check_peer(principal, asks_from(services, request), "principal.address", services.log)
             made = issue(principal, services.hub.keys, services.clock.now(), services.settings.token_ttl_s)
         except DeniedError as error:
             TOKENS.labels(outcome="refused").inc()
@@ -124,9 +146,22 @@ def _token_route(app: FastAPI, services: Services) -> None:
                 system=principal.system,
             )
         )
+        await _note_use(services, principal.id, n)
         TOKENS.labels(outcome="issued").inc()
         body = {"access_token": made.text.reveal(), "token_type": "Bearer", "expires_in": made.expires_in_s}
         return Response(msgspec.json.encode(body), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+async def _note_use(services: Services, principal: str, n: int) -> None:
+    """Note that a secret was used, once in some minutes. A token does not hang on it."""
+    now, before = services.clock.now(), services.used.get((principal, n))
+    if before is not None and before <= now < before + USE_NOTED_EVERY:
+        return
+    services.used[principal, n] = now
+    try:
+        await asyncio.to_thread(services.registry.note_use, principal, n)
+    except OneDoorError as error:
+        services.log.info("the use of a secret was not noted", code=error.code)
 
 
 def _refused_token(client_id: str, services: Services, error: DeniedError) -> LedgerRecord:
@@ -209,14 +244,14 @@ def _metrics_route(app: FastAPI, services: Services) -> None:
 # Errors -----------------------------------------------------------------------------------------------------------------
 
 
-def _answer(status: int, document: dict[str, Any]) -> Response:
-    headers = {k.decode(): v.decode() for k, v in headers_of(status)}
+def _answer(status: int, document: dict[str, Any], error: OneDoorError | None = None) -> Response:
+    headers = {k.decode(): v.decode() for k, v in headers_of(status, error)}
     return Response(encoded(document), status, headers=headers, media_type=MEDIA_TYPE)
 
 
 async def _told(_: Request, error: Exception) -> Response:
     assert isinstance(error, OneDoorError)
-    return _answer(status_of(error), problem_of(error))
+    return _answer(status_of(error), problem_of(error), error)
 
 
 async def _http(_: Request, error: Exception) -> Response:
@@ -256,6 +291,7 @@ _WHEN: Final = {
     406: "Records are not given in any of the formats that were asked for.",
     413: "The body is too large.",
     415: "The body is of another media type.",
+    429: "The quota of the grant is used up; Retry-After says how many seconds are left until it begins anew.",
     503: "The registry, the store or the ledger is away; nothing was answered.",
 }
 _TOKEN: Final = {
@@ -300,9 +336,10 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, the look-up's types made from those that decode and encode it."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     (request, answer, *_), components = msgspec.json.schema_components(
-        [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest], ref_template="#/components/schemas/{name}"
+        [LookupRequest, LookupAnswer, ExplainRequest, ExplainAnswer, QueryRequest, *FORMS],
+        ref_template="#/components/schemas/{name}",
     )
-    document.setdefault("components", {}).setdefault("schemas", {}).update(components | schemas() | {"Problem": _PROBLEM})
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components | {"Problem": _PROBLEM})
     document["components"]["securitySchemes"] = {
         "client": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/api/v1/token", "scopes": {}}}}
     }
@@ -320,7 +357,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
                     "description": "The licences, an empty list where there are none.",
                     "content": {"application/json": {"schema": answer}},
                 },
-                **{str(k): v for k, v in _problems(400, 401, 403, 413, 415, 503).items()},
+                **{str(k): v for k, v in _problems(400, 401, 403, 413, 415, 429, 503).items()},
             },
         }
     }

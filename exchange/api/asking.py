@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 import msgspec
 from fastapi import Request
 
+from exchange.api.peer import Address, check_peer, peer_of
 from exchange.api.services import Services
 from exchange.trust.grant import Principal
 from schemas.errors import DeniedError, Fault, RejectedError
@@ -19,14 +20,22 @@ def asker(services: Services, request: Request) -> Principal:
     """Return the principal whose token a request bears, as the registry has it now.
 
     Raises:
-        DeniedError: there is no token, or one that is not good (any more).
+        DeniedError: there is no token, one that is not good (any more), or the account may not ask from where it asks.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise DeniedError(
             "a bearer token was expected", code="token.missing", remedy="ask for one at /api/v1/token", fault=Fault.CLIENT
         )
-    return services.verifier.verify(token.strip(), services.clock.now())
+    principal = services.verifier.verify(token.strip(), services.clock.now())
+    if principal.ranges:
+        check_peer(principal, asks_from(services, request), "token.address", services.log)
+    return principal
+
+
+def asks_from(services: Services, request: Request) -> Address | None:
+    """Return the address that a request comes from."""
+    return peer_of(request.client, request.headers.getlist("x-forwarded-for"), services.settings.proxies)
 
 
 async def body_of(request: Request, kind: type[Body], *, most_bytes: int = MAX_BODY_BYTES) -> Body:

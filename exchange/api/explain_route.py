@@ -13,7 +13,7 @@ from exchange.api.services import Services
 from exchange.trust.grant import Ask, Principal
 from exchange.trust.record import LedgerRecord, Receipt
 from exchange.trust.unnamed import unnamed
-from exchange.trust.why import Why, why
+from exchange.trust.why import Why, asked_of, why
 from schemas.errors import DeniedError, Fault, RejectedError
 
 PATH: Final = "/api/v1/authorisations/explain"
@@ -90,7 +90,9 @@ async def _answer(services: Services, principal: Principal, asked: ExplainReques
     services.view.refuse_if_stale()
     about = await _about(services, principal, asked)
     ask = Ask(about, asked.resource, asked.purpose, asked.item, None if asked.fields is None else tuple(asked.fields))
-    found = why(ask, grants=services.view.known.grants, now=services.clock.now())
+    known, now = services.view.known.grants, services.clock.now()
+    used = await services.quotas.state(asked_of(ask, grants=known, now=now), now)
+    found = why(ask, grants=known, now=now, used=used)
     record = _record(
         services,
         principal,
@@ -114,6 +116,9 @@ async def _about(services: Services, principal: Principal, asked: ExplainRequest
     known = services.view.known.principals.values()
     about = next((p for p in known if asked.principal in (p.id, p.client_id, p.name)), None)
     if about is None:
+        meant = {"about": services.hub.keys.pseudonym(asked.principal or "")}  # it may be anything
+        record = _record(services, principal, asked, outcome="refused", reason="principal.unknown", manifest=meant)
+        await services.ledger.append(record)
         raise RejectedError("there is no such account", code="principal.unknown", where="principal", fault=Fault.CLIENT)
     return about
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from exchange.api.metrics import LOOKUP_SECONDS, LOOKUPS
+from exchange.api.peer import check_peer, peer_of
 from exchange.api.problems import encoded, headers_of, problem, problem_of, status_of
 from exchange.api.services import Services
 from exchange.licences.lookup import LookupAnswer, LookupRequest
@@ -60,7 +61,7 @@ class LookupRoute:
             if error.kind == "defect":
                 self._services.log.critical("a look-up met a defect", code=error.code, where=error.where)
             LOOKUPS.labels(outcome=error.code).inc()
-            return status_of(error), headers_of(status_of(error)), encoded(problem_of(error))
+            return status_of(error), headers_of(status_of(error), error), encoded(problem_of(error))
         except Exception as error:  # noqa: BLE001 - the process boundary
             return self._defect(error)
         _ANSWERED.inc()
@@ -96,6 +97,11 @@ class LookupRoute:
                 "a bearer token was expected", code="token.missing", remedy="ask for one at /api/v1/token", fault=Fault.CLIENT
             )
         principal = services.verifier.verify(token.decode("latin-1").strip(), services.clock.now())
+        if principal.ranges:
+            forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+            check_peer(
+                principal, peer_of(scope.get("client"), forwarded, services.settings.proxies), "token.address", services.log
+            )
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             raise RejectedError("the body must be application/json", code="request.media_type", fault=Fault.CLIENT)
         try:

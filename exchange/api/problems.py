@@ -22,13 +22,20 @@ _TITLES: Final = {
     415: "Not this kind of content",
     422: "Refused by a rule",
     428: "Not without a version",
+    429: "The quota is used up",
     500: "Must not happen",
     503: "Not possible now",
 }
 _BY_KIND: Final = {"transient": 503, "rejected": 400, "denied": 403, "defect": 500}
 
 
-_BY_CODE: Final = {"client.refused": 401, "request.too_large": 413, "request.media_type": 415, "request.accept": 406}
+_BY_CODE: Final = {
+    "client.refused": 401,
+    "request.too_large": 413,
+    "request.media_type": 415,
+    "request.accept": 406,
+    "quota.used_up": 429,
+}
 
 
 def status_of(error: OneDoorError) -> int:
@@ -57,13 +64,15 @@ def problem_of(error: OneDoorError) -> dict[str, Any]:
     return problem(status_of(error), error.code, error.message, where=where, remedy=remedy, fault=str(error.fault))
 
 
-def headers_of(status: int) -> list[tuple[bytes, bytes]]:
-    """Return the headers that go with a status."""
+def headers_of(status: int, error: OneDoorError | None = None) -> list[tuple[bytes, bytes]]:
+    """Return the headers that go with a status, and with the error that it says."""
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
     if status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="onedoor"'))
     if status == 503:
         headers.append((b"retry-after", b"5"))
+    if status == 429:
+        headers.append((b"retry-after", str(getattr(error, "retry_after_s", 60)).encode()))
     return headers
 
 

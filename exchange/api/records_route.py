@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from exchange.api.asking import asker, body_of
 from exchange.api.metrics import RECORD_ANSWERS, RECORD_ROWS
 from exchange.api.services import Services
+from exchange.query import answer as answers
 from exchange.query.answer import Answer
 from exchange.query.ask import QueryRequest
 from exchange.query.encode import FORMATS, chosen
@@ -36,7 +37,7 @@ with the code of the reason in place of `done`, and has no `next`; an Arrow stre
 def records_route(app: FastAPI, services: Services, problems: Callable[..., dict[int | str, dict[str, Any]]]) -> None:
     """Add the route. ``problems`` describes the problem documents of statuses."""
     content = {f.media_type: {"schema": {"type": "string", "contentMediaType": f.media_type}} for f in FORMATS}
-    described = problems(400, 401, 403, 406, 413, 415, 503)
+    described = problems(400, 401, 403, 406, 413, 415, 429, 503)
     described[200] = {"description": "The rows, none where there are none.", "content": content, "headers": _HEADERS}
 
     @app.post(
@@ -108,13 +109,21 @@ class Records(Response):
         gone = asyncio.ensure_future(_gone(receive))
         try:
             if await self.answer.deliver(emit, gone):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await self._close(send)
         finally:
             gone.cancel()
             if (defect := self.answer.defect) is not None:
                 self.log.critical("an answer met a defect", code=defect.code, where=defect.where)
             RECORD_ROWS.inc(self.answer.rows)
             RECORD_ANSWERS.labels(outcome=self.answer.ended).inc()
+
+    async def _close(self, send: Callable[[MutableMapping[str, Any]], Awaitable[None]]) -> None:
+        """Send the end, unless whoever asked does not take it: then the server cuts the connection."""
+        try:
+            async with asyncio.timeout(answers.STALLED_S):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            self.log.warning("the end of an answer was not taken", request=self.answer.held.asked.id)
 
 
 async def _gone(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:

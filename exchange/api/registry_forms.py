@@ -9,12 +9,15 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from catalog_registry.application_clock import ApplicationClock
-from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord
+from catalog_registry.demand_records import RatingSum
+from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord, UnboundResource
 from catalog_registry.store.tables import WAYS
+from exchange.api.catalogue_forms import ImportAnswer, NationalEntry, TemplateAnswer
 
 _Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"^[^\x00]*$")]
 _Short = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")]
 _Names = Annotated[list[_Short], msgspec.Meta(max_length=500)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 _FIRST_YEAR: Final = 1900
 _LAST_YEAR: Final = 9998
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -29,6 +32,17 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             given = getattr(self, name)
             if isinstance(given, datetime) and not _FIRST_YEAR <= given.year <= _LAST_YEAR:
                 raise ValueError(f"an instant is of the years {_FIRST_YEAR} to {_LAST_YEAR} - at `$.{name}`")
+
+
+class QuotaForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How often; a limit that is null is none."""
+
+    per_day: Annotated[_Count | None, msgspec.Meta(description="calls in a day of China")] = None
+    per_minute: Annotated[_Count | None, msgspec.Meta(description="calls in a minute of the clock")] = None
+    burst: Annotated[_Count | None, msgspec.Meta(description="as many more in one minute as the minutes before left over")] = (
+        None
+    )
+    rows_per_day: Annotated[_Count | None, msgspec.Meta(description="rows that leave in a day of China")] = None
 
 
 class StepBody(_Body, frozen=True):
@@ -51,6 +65,9 @@ class ApproveBody(_Body, frozen=True):
     row_filter: Annotated[_Text | None, msgspec.Meta(description="a further condition on the rows; null: none")] = None
     from_at: Annotated[_Instant | None, msgspec.Meta(description="not before the instant asked for; null: that one")] = None
     to_at: Annotated[_Instant | None, msgspec.Meta(description="not after the instant asked for; null: that one")] = None
+    quota: Annotated[
+        QuotaForm | None, msgspec.Meta(description="limits beside those asked for, none above them; null: none")
+    ] = None
     why: Annotated[_Text, msgspec.Meta(description="a remark, which is kept")] = ""
 
 
@@ -69,6 +86,7 @@ class ApplyBody(_Body, frozen=True):
     system: Annotated[_Short | None, msgspec.Meta(description="code of the receiving system; null: the department")] = None
     scope: Annotated[_Text | None, msgspec.Meta(description="who would use it, and where")] = None
     way: Annotated[_Short, msgspec.Meta(description=f"one of {', '.join(WAYS)}")] = "api"
+    quota: Annotated[QuotaForm | None, msgspec.Meta(description="how often; null: not limited")] = None
 
 
 class FieldAnswer(msgspec.Struct, frozen=True):
@@ -90,15 +108,23 @@ class ResourceLine(msgspec.Struct, frozen=True):
     title: str
     department: str
     state: str
-    version: Annotated[str, msgspec.Meta(description="of its contract")]
+    version: Annotated[str | None, msgspec.Meta(description="of its contract; null: a draft that has none yet")]
     row_version: Annotated[int, msgspec.Meta(description="raised by every change; the number in the ETag")]
     changed_at: datetime
+
+
+class RatingSumAnswer(msgspec.Struct, frozen=True):
+    """What those who use it think of it."""
+
+    average: Annotated[float, msgspec.Meta(description="1 (of no use) to 5 (as needed)")]
+    departments: Annotated[int, msgspec.Meta(description="how many departments rated it")]
 
 
 class ResourceAnswer(ResourceLine, frozen=True):
     """A resource."""
 
     fields: Sequence[FieldAnswer]
+    rating: Annotated[RatingSumAnswer | None, msgspec.Meta(description="null where nobody rated it")] = None
 
 
 class ResourcePage(msgspec.Struct, frozen=True):
@@ -167,6 +193,7 @@ class ApplicationAnswer(msgspec.Struct, frozen=True):
     made_at: datetime
     changed_at: datetime
     clock: Annotated[ClockAnswer | None, msgspec.Meta(description="null at the end, where nobody is waited for")]
+    quota: Annotated[QuotaForm | None, msgspec.Meta(description="asked for; what was given is the grant's")] = None
 
 
 class ApplicationPage(msgspec.Struct, frozen=True):
@@ -176,20 +203,27 @@ class ApplicationPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def resource_line(found: RegisteredResource) -> ResourceLine:
+def resource_line(found: RegisteredResource | UnboundResource) -> ResourceLine:
     """Return a resource for a list."""
     return msgspec.convert(_line(found), ResourceLine)
 
 
-def resource_answer(found: RegisteredResource) -> ResourceAnswer:
-    """Return a resource with its fields; never where it is read from."""
+def resource_answer(found: RegisteredResource | UnboundResource, rated: RatingSum | None) -> ResourceAnswer:
+    """Return a resource with its fields and the mean of its ratings; never where it is read from.
+
+    Of a draft without a contract the fields are those that the catalogue has.
+    """
+    if isinstance(found, UnboundResource):
+        catalogued = [FieldAnswer(f.name, f.title, "", f.data_type, f.primary_key, False) for f in found.entry.fields]
+        return ResourceAnswer(**_line(found), fields=catalogued)
     fields = [
         FieldAnswer(f.name, f.title, f.description, str(f.logical_type), f.required, f.personal) for f in found.contract.fields
     ]
-    return ResourceAnswer(**_line(found), fields=fields)
+    rating = None if rated is None else RatingSumAnswer(rated.average, rated.departments)
+    return ResourceAnswer(**_line(found), fields=fields, rating=rating)
 
 
-def _line(found: RegisteredResource) -> dict[str, Any]:
+def _line(found: RegisteredResource | UnboundResource) -> dict[str, Any]:
     return {
         "name": str(found.name),
         "code": found.code,
@@ -204,9 +238,19 @@ def _line(found: RegisteredResource) -> dict[str, Any]:
 
 def application_answer(found: ApplicationRecord, clock: ApplicationClock | None) -> ApplicationAnswer:
     """Return an application with its clock."""
-    asked = {name: getattr(found, name) for name in ApplicationAnswer.__struct_fields__ if name != "clock"}
-    told = None if clock is None else ClockAnswer(**{name: getattr(clock, name) for name in ClockAnswer.__struct_fields__})
-    return ApplicationAnswer(**asked, clock=told)
+    asked = {name: getattr(found, name) for name in ApplicationAnswer.__struct_fields__ if name not in ("clock", "quota")}
+    quota = None if found.quota is None else QuotaForm(**found.quota.document())
+    return ApplicationAnswer(**asked, clock=clock_answer(clock), quota=quota)
+
+
+def clock_answer(clock: ApplicationClock | None) -> ClockAnswer | None:
+    """Return a clock, None where nobody is waited for."""
+    return None if clock is None else ClockAnswer(**{name: getattr(clock, name) for name in ClockAnswer.__struct_fields__})
+
+
+def quota_given(form: QuotaForm | None) -> dict[str, int] | None:
+    """Return a quota as the registry takes it."""
+    return None if form is None else msgspec.to_builtins(form)
 
 
 def history_answer(steps: Sequence[StepRecord]) -> HistoryAnswer:
@@ -217,9 +261,5 @@ def history_answer(steps: Sequence[StepRecord]) -> HistoryAnswer:
 FORMS = (
     *(StepBody, HandOverBody, ApproveBody, ApplyBody, ResourcePage, ResourceAnswer),
     *(HistoryAnswer, ApplicationPage, ApplicationAnswer),
+    *(NationalEntry, ImportAnswer, TemplateAnswer),
 )
-
-
-def schemas() -> dict[str, Any]:
-    """Return the JSON schemas of all of them, by name, for the reference."""
-    return msgspec.json.schema_components(FORMS, ref_template="#/components/schemas/{name}")[1]

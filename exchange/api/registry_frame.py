@@ -16,31 +16,45 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from msgspec.structs import replace
 
 from catalog_registry.acting import Duty
 from catalog_registry.records import PrincipalRecord
+from catalog_registry.store.rows import unhinted
 from exchange.api.asking import asker
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
 from exchange.api.services import Services
 from exchange.trust.record import LedgerRecord
 from schemas.errors import DeniedError, Fault, OneDoorError, RejectedError
+from schemas.ids import new_id
 
 MOST: Final = 200
 """Things on a page at most."""
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
+CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ID: Final = re.compile(r"[0-9a-z]{1,40}")
 _TAG: Final = re.compile(r'"([0-9]{1,9})"')
 _LIMIT: Final = re.compile(r"[0-9]{1,3}")
+_LIVES: Final = ("resource", "application", "correction", "demand", "revision", "destruction", "export", "item")
 _STATUS: Final[Mapping[str, int]] = MappingProxyType(
     {
         "request.if_match": 428,
         "registry.conflict": 412,
-        "resource.unknown": 404,
-        "application.unknown": 404,
-        "resource.state": 409,
-        "application.state": 409,
+        **{f"{what}.unknown": 404 for what in (*_LIVES, "licence_type", "notice", "withdrawal", "registry")},
+        **{f"{what}.state": 409 for what in _LIVES},
+        "resource.unbound": 409,
+        "revision.not_shared": 409,
+        "revision.outdated": 409,
+        "contract.on_its_way": 409,
+        "withdrawal.planned": 409,
+        "withdrawal.none": 409,
         "grant.resource_state": 409,
+        "item.owned_elsewhere": 409,
+        "item.ended": 409,
+        "item.delegated": 409,
+        "item.not_delegated": 409,
+        "registry.taken": 409,
         "registry.privilege": 503,
     }
 )
@@ -52,6 +66,9 @@ _WORDS: Final = {
     428: "The header If-Match is missing: send the ETag of what was decided on.",
 }
 
+INTENT: Final = "registry.intent"
+"""Kind of the record that a step is about to be taken."""
+
 Given = TypeVar("Given")
 Problems = Callable[..., dict[int | str, dict[str, Any]]]
 """Describes the problem documents of statuses."""
@@ -59,17 +76,26 @@ Problems = Callable[..., dict[int | str, dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Who may use a route: any one of ``who`` is enough; ``note`` says what it depends on besides."""
+    """Who may use a route: any one of ``who`` is enough; ``note`` says what it depends on besides. ``who`` is empty where no
+    token is asked for.
+    """
 
     method: str
     path: str
     who: tuple[Duty, ...]
     note: str
+    tag: str
+    summary: str
 
 
 def permissions(app: FastAPI) -> Sequence[Permission]:
-    """Return who may use each route of the registry, in the order in which they were added."""
+    """Return who may use each route, in the order in which they were added."""
     return tuple(getattr(app.state, "permissions", ()))
+
+
+def declare(app: FastAPI, method: str, path: str, *, tag: str, summary: str, who: tuple[Duty, ...], note: str = "") -> None:
+    """Say who may use a route that does not stand in the frame; ``who`` is empty where no token is asked for."""
+    app.state.permissions = (*permissions(app), Permission(method, path, who, note, tag, summary))
 
 
 # What is asked ----------------------------------------------------------------------------------------------------------
@@ -81,10 +107,15 @@ def asker_of(services: Services, request: Request) -> PrincipalRecord:
     return asker(services, request)
 
 
+def unseen(what: str) -> RejectedError:
+    """Return the refusal of a thing that there is not, or that is not to be seen: the same words."""
+    return RejectedError(f"there is no such {what}", code="registry.unknown", fault=Fault.CLIENT)
+
+
 async def read_known(
     services: Services, read: Callable[[str], Given], key: str, form: re.Pattern[str], unknown: str
 ) -> Given | None:
-    """Return what there is of a key; the registry's own refusal names what is near, which not everybody may see."""
+    """Return what there is of a key, None where there is nothing."""
     if not form.fullmatch(key):
         return None
     try:
@@ -96,8 +127,13 @@ async def read_known(
 
 
 async def in_thread(threads: ThreadPoolExecutor, do: Callable[[], Given]) -> Given:
-    """Return what a call gives that waits for the database, made in a thread."""
-    return await asyncio.get_running_loop().run_in_executor(threads, do)
+    """Return what a call gives that waits for the database, made in a thread; no near names are looked for."""
+
+    def done() -> Given:
+        with unhinted():
+            return do()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, done)
 
 
 def version_of(request: Request, what: str) -> int:
@@ -149,23 +185,31 @@ async def recorded(
     who: PrincipalRecord,
     kind: str,
     event: str,
-    resource: str,
+    resource: str | None,
     act: Callable[[], Given],
     told: Callable[[Given], Mapping[str, Any]],
 ) -> Given:
     """Do it in a thread, and return what came of it once that is on record. What is denied is on record too.
 
-    Where the ledger goes away between the two, the change is made and its answer is not given: the history has it.
+    That it is about to be done is on record before (``INTENT``); what came of it has the same ``request``. Where the ledger
+    goes away between the two, the change is made and its answer is not given: an intent without its outcome says so, and the
+    history has what came of it.
     """
-    who_did: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system, "resource": resource}
-    await services.ledger.check()
+    who_did: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system}
+    who_did["resource"] = resource or None
+    request = new_id("s", services.clock.now())
+    intent = LedgerRecord(kind=INTENT, outcome="allowed", request=request, **who_did)
+    await services.ledger.append(replace(intent, manifest={"kind": kind, "event": str(event)}))
     try:
         done = await in_thread(services.steps, act)
     except DeniedError as error:
         record = LedgerRecord(kind=kind, outcome="refused", reason=f"{event}:{error.code}", **who_did)
         await services.lookup.refusals.record(record)
         raise
-    await services.ledger.append(LedgerRecord(kind=kind, outcome="done", **who_did, **told(done)))
+    except RejectedError as error:
+        await services.ledger.append(replace(intent, outcome="refused", reason=error.code))
+        raise
+    await services.ledger.append(LedgerRecord(kind=kind, outcome="done", request=request, **{**who_did, **told(done)}))
     return done
 
 
@@ -208,6 +252,8 @@ def add_route(
     tagged: bool = False,
     query: Mapping[str, str] = MappingProxyType({}),
     media_types: Sequence[str] = ("application/json",),
+    body_types: Sequence[str] = ("application/json",),
+    many: bool = False,
 ) -> Callable[[Callable[[Request], Awaitable[Response]]], None]:
     """Return what adds a route, with its words in the reference; its refusals become problem documents.
 
@@ -230,8 +276,10 @@ def add_route(
         tagged: its answer has an ``ETag``.
         query: further parameters of the query, each with its words.
         media_types: what the answer comes as.
+        body_types: what the body may come as.
+        many: the answer as JSON is an array of them.
     """
-    app.state.permissions = (*permissions(app), Permission(method, path, who, note))
+    declare(app, method, path, tag=tag, summary=summary, who=who, note=note)
     changes = (body is not None and not made) if versioned is None else versioned
     one, reads = "{" in path, bool(listed or body or query)
     statuses = {401, 503} | ({400} if reads else set()) | ({403} if body or denied or changes else set())
@@ -245,7 +293,8 @@ def add_route(
     if 400 in described:
         described[400]["description"] = "The request is wrong; nothing was done."
     with_tag = {"headers": {"ETag": {"description": "its version", "schema": {"type": "string"}}}}
-    schema = {"schema": {"$ref": f"#/components/schemas/{answer.__name__}"}}
+    of_one = {"$ref": f"#/components/schemas/{answer.__name__}"}
+    schema: dict[str, Any] = {"schema": {"type": "array", "items": of_one} if many else of_one}
     described[201 if made else 200] = {
         "description": "As it is now.",
         "content": {kind: schema if kind == "application/json" else {} for kind in media_types},
@@ -254,8 +303,9 @@ def add_route(
     parameters = _parameters(path, listed=listed, changes=changes, query=query)
     extra: dict[str, Any] = {"security": [{"client": []}], "parameters": parameters}
     if body is not None:
-        reference = {"$ref": f"#/components/schemas/{body.__name__}"}
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": reference}}}
+        reference = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
+        taken = {kind: reference if kind == "application/json" else {} for kind in body_types}
+        extra["requestBody"] = {"required": True, "content": taken}
 
     def add(do: Callable[[Request], Awaitable[Response]]) -> None:
         async def answered(request: Request) -> Response:

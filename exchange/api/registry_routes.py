@@ -20,8 +20,8 @@ from catalog_registry.acting import (
     Sight,
     sight,
 )
-from catalog_registry.application_clock import ApplicationClock, clock_of
-from catalog_registry.records import ApplicationRecord, PrincipalRecord, RegisteredResource
+from catalog_registry.application_clock import ApplicationClock, clocks_of
+from catalog_registry.records import ApplicationRecord, PrincipalRecord, RegisteredResource, UnboundResource
 from catalog_registry.registry import Registry
 from catalog_registry.states import ApplicationEvent, ResourceEvent, ResourceState
 from exchange.api.asking import Body, body_of
@@ -37,6 +37,7 @@ from exchange.api.registry_forms import (
     StepBody,
     application_answer,
     history_answer,
+    quota_given,
     resource_answer,
     resource_line,
 )
@@ -90,14 +91,14 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
     @route("GET", "/{name}", summary="Show a resource", answer=ResourceAnswer, tagged=True, who=EVERYBODY, note=_UNPUBLISHED)
     async def resource(request: Request) -> Response:
         """Show a resource with its fields. Of one that is not published and not of the own department nothing is shown."""
-        found = await _resource(services, sight(asker_of(services, request)), request.path_params["name"])
-        return json_answer(resource_answer(found), tag=found.row_version)
+        found = await seen_in_any_state(services, sight(asker_of(services, request)), request.path_params["name"])
+        return await answer_resource(services, found)
 
     @route("GET", "/{name}/history", summary="Show what was done to a resource", answer=HistoryAnswer, denied=True, who=SEEING)
     async def resource_history(request: Request) -> Response:
         """Show who did what, when and why, to the resource's department, the centre and the auditor."""
         seen = sight(asker_of(services, request))
-        found = await _resource(services, seen, request.path_params["name"])
+        found = await seen_in_any_state(services, seen, request.path_params["name"])
         if not seen.of_department(found.department):
             raise DeniedError(
                 "the history of a resource is for its department, the centre and the auditor",
@@ -122,7 +123,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
             """Take a step of a resource's life."""
             who = asker_of(services, request)
             seen = sight(who)
-            found = await _resource(services, seen, request.path_params["name"])
+            found = await seen_in_any_state(services, seen, request.path_params["name"])
             version, body = version_of(request, found.name), await body_of(request, StepBody)
             done = await recorded(
                 services,
@@ -133,7 +134,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
                 lambda: services.registry.act_on_resource(found.name, event, by=who.id, version=version, why=body.why),
                 lambda after: {"manifest": {"event": event.value, "state": after.state.value, "version": after.row_version}},
             )
-            return json_answer(resource_answer(done), tag=done.row_version)
+            return await answer_resource(services, done)
 
     for event in ResourceEvent:
         step(event)
@@ -171,10 +172,10 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
         """Ask for fields of a published resource, in the name of the principal's department."""
         who = asker_of(services, request)
         body = await body_of(request, ApplyBody)
-        found = await _resource(services, sight(who), body.resource)
+        found = await seen_resource(services, sight(who), body.resource)
 
         def ask() -> ApplicationRecord:
-            asked = {name: getattr(body, name) for name in body.__struct_fields__}
+            asked = {name: getattr(body, name) for name in body.__struct_fields__} | {"quota": quota_given(body.quota)}
             return services.registry.apply(**(asked | {"by": who.id, "from_at": body.from_at or services.clock.now()}))
 
         try:
@@ -242,6 +243,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
                 row_filter=b.row_filter,
                 from_at=b.from_at,
                 to_at=b.to_at,
+                quota=quota_given(b.quota),
                 why=b.why,
             )
         ),
@@ -269,11 +271,32 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
 # What may be seen -------------------------------------------------------------------------------------------------------
 
 
-async def _resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
-    found = await read_known(services, services.hub.registry.resource, name, NAME, "resource.unknown")
+async def seen_resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
+    """Return a resource with a contract that may be seen. Raises ``RejectedError`` where there is none."""
+    found = await seen_in_any_state(services, seen, name)
+    if isinstance(found, UnboundResource):
+        raise RejectedError(
+            f"{name} is in the catalogue, and has no contract yet",
+            code="resource.unbound",
+            where=name,
+            remedy="bind it: register a contract of that name",
+            fault=Fault.CLIENT,
+        )
+    return found
+
+
+async def seen_in_any_state(services: Services, seen: Sight, name: str) -> RegisteredResource | UnboundResource:
+    """Return a resource that may be seen, also a draft without a contract. Raises ``RejectedError`` where there is none."""
+    found = await read_known(services, services.hub.registry.in_any_state, name, NAME, "resource.unknown")
     if found is None or not (found.state is ResourceState.PUBLISHED or seen.of_department(found.department)):
         raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
     return found
+
+
+async def answer_resource(services: Services, found: RegisteredResource | UnboundResource, *, status: int = 200) -> Response:
+    """Return a resource with its rating."""
+    rated = await in_thread(services.reads, lambda: services.hub.registry.rating_of(found.name))
+    return json_answer(resource_answer(found, rated), tag=found.row_version, status=status)
 
 
 async def _application(services: Services, seen: Sight, application: str) -> ApplicationRecord:
@@ -289,8 +312,8 @@ async def _application(services: Services, seen: Sight, application: str) -> App
 
 def _clocked(services: Services, rows: list[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
     hub, now = services.hub, services.clock.now()
-    since = hub.registry.since([row.id for row in rows])
-    return [(row, clock_of(row, since[row.id], rules=hub.clock_rules, of=hub.workdays, now=now)) for row in rows]
+    since, free = hub.registry.since([row.id for row in rows]), hub.registry.unconditional({row.resource for row in rows})
+    return clocks_of(rows, since, free, rules=hub.clock_rules, of=hub.workdays, now=now)
 
 
 async def _clocked_answer(services: Services, found: ApplicationRecord, *, status: int = 200) -> Response:

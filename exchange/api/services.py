@@ -16,9 +16,11 @@ from exchange.licences.grouped import GroupedReader, probe
 from exchange.licences.lookup import Lookup
 from exchange.licences.view import RegistryView
 from exchange.query.answer import Query
+from exchange.query.bulk import Bulk
 from exchange.query.rows import RecordReader
 from exchange.settings import Settings
 from exchange.trust.ledger import AsyncLedger
+from exchange.trust.quota import QuotaBook
 from exchange.trust.tokens import TokenVerifier
 from schemas.clock import Clock
 from schemas.errors import OneDoorError, TransientError
@@ -34,8 +36,10 @@ class Services:
     """Opened by ``open``; one set for each process.
 
     ``hub.registry`` reads as the API's role. ``registry`` takes the steps that a request asks for, by a role of its own; it
-    opens no source and leaves the DAGs' snapshot to the worker. Its steps wait for one another in the database, so they have
-    one thread, ``steps``; what is read for a request has its own, ``reads``. A long change holds up neither token nor view.
+    opens no source, keeps a source's password in the keys folder, and leaves the DAGs' snapshot to the worker. ``used`` says
+    when it was last noted that a secret was used. Its steps wait for one another in the database, so they have
+    one thread, ``steps``; what is read for a request has its own, ``reads``, and whole files have one, ``files``. A long
+    change holds up neither token nor view.
     """
 
     settings: Settings
@@ -50,25 +54,35 @@ class Services:
         keys = self.hub.keys
         incarnation = new_id("api-", self.clock.now())
         self._url = url
-        self.registry = Registry(self.settings.registry_database_url or url, self.clock)
+        self.registry = Registry(
+            self.settings.registry_database_url or url, self.clock, keys_dir=self.settings.keys_dir, dags_json=None
+        )
+        self.used: dict[tuple[str, int], datetime] = {}
         self.view = RegistryView(url, self.hub.registry, self.log)
         self.reader = GroupedReader(url)
         self.ledger = await AsyncLedger.open(url, keys, self.clock, incarnation)
-        self.lookup = Lookup(self.view, self.reader, self.ledger, keys, self.clock)
+        self.quotas = QuotaBook(url)
+        self.lookup = Lookup(self.view, self.reader, self.ledger, keys, self.clock, self.quotas)
         self._rows = RecordReader(url)
         refusals = self.lookup.refusals
-        self.records = Query(self.view, self._rows, self.reader, self.ledger, refusals, keys, self.clock)
-        self.verifier = TokenVerifier.of(keys, self.view.current)
-        self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
         self.reads = ThreadPoolExecutor(REGISTRY_READS_AT_ONCE, "registry-read")
         self.steps = ThreadPoolExecutor(1, "registry-step")
+        free = self.settings.bulk_personal_rows
+        bulk = Bulk(url, self.hub.registry, self.registry, self.reads, self.steps, self.clock, free)
+        self.records = Query(self.view, self._rows, self.reader, self.ledger, refusals, keys, self.clock, self.quotas, bulk)
+        self.verifier = TokenVerifier.of(keys, self.view.current)
+        self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
+        self.files = ThreadPoolExecutor(1, "registry-file")
         self.view.start()
         self._sums = asyncio.create_task(self._sum_up(), name="refusals")
+        self._tidying = asyncio.create_task(self._tidy(), name="quotas")
 
     async def close(self) -> None:
         """Write what waits, and let go of everything."""
-        self._sums.cancel()
-        await asyncio.gather(self._sums, return_exceptions=True)
+        for task in (self._sums, self._tidying):
+            task.cancel()
+        await asyncio.gather(self._sums, self._tidying, return_exceptions=True)
+        await self.quotas.close()
         try:
             await self.lookup.refusals.flush()
         except TransientError as error:
@@ -79,6 +93,7 @@ class Services:
         await self.view.close()
         self.reads.shutdown(wait=False, cancel_futures=True)
         self.steps.shutdown(wait=False, cancel_futures=True)
+        self.files.shutdown(wait=False, cancel_futures=True)
         self.registry.close()
         self.hub.close()
 
@@ -119,6 +134,11 @@ class Services:
             raise TransientError(
                 "no worker is alive", code="worker.none", remedy="start one with `onedoor up` or `onedoor worker`"
             )
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            await self.quotas.tidy()
 
     async def _sum_up(self) -> None:
         while True:

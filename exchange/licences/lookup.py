@@ -20,6 +20,7 @@ from exchange.trust.grant import Allowed, Ask, CaseAsk, Grant, Principal, Reason
 from exchange.trust.keyring import KeyRing
 from exchange.trust.ledger import AsyncLedger
 from exchange.trust.normalise import normalise
+from exchange.trust.quota import QuotaBook, QuotaError, Taken
 from exchange.trust.record import LedgerRecord, Receipt
 from exchange.trust.release import release
 from exchange.trust.unnamed import unnamed
@@ -27,7 +28,7 @@ from schemas.batch import StoredRows
 from schemas.clock import CHINA, Clock
 from schemas.codes import CODES
 from schemas.contract import LicenceRole
-from schemas.errors import DeniedError, Fault, RejectedError
+from schemas.errors import DeniedError, Fault, RejectedError, TransientError
 
 VALID_STATES: Final = frozenset({"01"})
 HOLDER_CODES: Final = {"111": "citizen_id", "001": "credit_code"}
@@ -88,12 +89,21 @@ class LookupAnswer(msgspec.Struct, frozen=True):
 class Lookup:
     """Answers look-ups in one event loop."""
 
-    def __init__(self, view: RegistryView, reader: GroupedReader, ledger: AsyncLedger, keys: KeyRing, clock: Clock) -> None:
+    def __init__(
+        self,
+        view: RegistryView,
+        reader: GroupedReader,
+        ledger: AsyncLedger,
+        keys: KeyRing,
+        clock: Clock,
+        quotas: QuotaBook,
+    ) -> None:
         self._view = view
         self._reader = reader
         self._ledger = ledger
         self._keys = keys
         self._clock = clock
+        self._quotas = quotas
         self._keys_at_hand: set[str] = set()
         self.refusals = Refusals(ledger)
 
@@ -103,25 +113,43 @@ class Lookup:
         Raises:
             RejectedError: the holder's number has a wrong form or check digit (``lookup.holder_number``).
             DeniedError: there is no ground (``lookup.refused``), always the same words.
+            QuotaError: the quota of the grant is used up, and no other grant allows it.
             TransientError: the registry, the store or the ledger is away: nothing is answered.
         """
         number = _checked_number(ask)
-        for _ in range(_TRIES - 1):
+        spent: dict[str, QuotaError] = {}
+        tries = _TRIES
+        while True:
             try:
-                return await self._answer(principal, ask, number)
+                return await self._answer(principal, ask, number, spent)
             except ChangedError:
+                tries -= 1
+                if not tries:
+                    raise
                 await self._view.refresh()
-        return await self._answer(principal, ask, number)
+            except QuotaError as error:
+                if error.grant in spent:
+                    raise
+                spent[error.grant] = error  # another grant may allow it
 
-    async def _answer(self, principal: Principal, ask: LookupRequest, number: str) -> LookupAnswer:
+    async def _answer(
+        self, principal: Principal, ask: LookupRequest, number: str, spent: Mapping[str, QuotaError]
+    ) -> LookupAnswer:
         view = self._view
         view.refuse_if_stale()
         known, tables, now = view.known, view.licences, self._clock.now()
         allowed: list[tuple[str, Allowed]] = []
         reasons: list[Reason] = []
         for name in known.licences:
-            decided = authorise(Ask(principal, name, ask.purpose, ask.item_code), grants=known.grants, now=now)
+            question = Ask(principal, name, ask.purpose, ask.item_code)
+            decided = authorise(question, grants=known.grants, now=now, without=spent)
+            if spent and not isinstance(decided, Allowed):
+                decided = authorise(question, grants=known.grants, now=now)
+                if isinstance(decided, Allowed):  # an answer without it would say that there is nothing
+                    raise await self._over(principal, ask, number, [name], spent[decided.grant.id])
             if isinstance(decided, Allowed):
+                if decided.grant.quota is not None and (over := self._quotas.known_spent(decided.grant, now)) is not None:
+                    raise over
                 allowed.append((name, decided))
             else:
                 reasons += decided.reasons
@@ -136,7 +164,8 @@ class Lookup:
         names: list[str] = []
         as_of: datetime | None = None
         landed = True
-        by = {name: decision.grant.id for name, decision in allowed}
+        by = {name: decision.grant for name, decision in allowed}
+        given: dict[str, int] = {}
         for name, decision in allowed:
             table = tables.get(name)
             if table is None or table.as_of is None:
@@ -149,18 +178,21 @@ class Lookup:
             if table.sealed and not self._keys_at_hand.issuperset([row["_key_id"] for row in found]):
                 await self._fetch_keys(found)
             grant = await self._still_allowed(principal, ask, number, name, decision.grant, known)
-            by[name] = grant.id
+            by[name] = grant
             released = release(StoredRows(table.contract, found), grant, self._clock.now(), self._keys)
+            given[name] = len(released.rows)
             for position, fields in zip(released.positions, released.rows, strict=True):
                 licences.append(_licence(table, found[position], fields, today))
                 names.append(_row_name(table, found[position]))
+        if any(grant.quota is not None for grant in by.values()):
+            await self._count(by, given)
         record = self._record(
             principal,
             ask,
             number,
             outcome="allowed",
             resource=",".join(name for name, _ in allowed),
-            grant=",".join(dict.fromkeys(by.values())),
+            grant=",".join(dict.fromkeys(grant.id for grant in by.values())),
             item=ask.item_code,
             case=ask.case_number,
             purpose=ask.purpose,
@@ -168,6 +200,26 @@ class Lookup:
         )
         receipt = await self._ledger.append(record)
         return LookupAnswer(ask.case_number, ask.item_code, as_of if landed else None, licences, receipt)
+
+    async def _count(self, by: Mapping[str, Grant], given: Mapping[str, int]) -> None:
+        """Count the call under each grant that it was allowed by, or under none of them."""
+        counted: list[Taken] = []
+        for name, grant in by.items():
+            try:
+                taken = await self._quotas.take(grant, self._clock.now(), rows=given.get(name, 0))
+            except TransientError:
+                for before in counted:
+                    self._quotas.put_back(before)
+                raise
+            if taken is not None:
+                counted.append(taken)
+
+    async def _over(
+        self, principal: Principal, ask: LookupRequest, number: str, resources: Sequence[str], error: QuotaError
+    ) -> QuotaError:
+        """Record that a look-up is refused by a quota, and return that."""
+        await self._refuse(principal, ask, number, resources, [Reason(f"quota_{error.limit}")], grant=error.grant)
+        return error
 
     async def _still_allowed(
         self, principal: Principal, ask: LookupRequest, number: str, name: str, before: Grant, known: Known
@@ -217,7 +269,13 @@ class Lookup:
                 self._keys_at_hand.add(key_id)
 
     async def _refuse(
-        self, principal: Principal, ask: LookupRequest, number: str, resources: Sequence[str], reasons: Sequence[Reason]
+        self,
+        principal: Principal,
+        ask: LookupRequest,
+        number: str,
+        resources: Sequence[str],
+        reasons: Sequence[Reason],
+        grant: str | None = None,
     ) -> DeniedError:
         record = self._record(
             principal,
@@ -225,6 +283,7 @@ class Lookup:
             number,
             outcome="refused",
             resource=",".join(resources),
+            grant=grant,
             item=self._unnamed(ask.item_code, number),
             case=self._unnamed(ask.case_number, number),
             purpose=self._unnamed(ask.purpose, number),

@@ -10,9 +10,9 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -22,6 +22,7 @@ from exchange.licences.grouped import ChangedError, GroupedReader, Row
 from exchange.licences.refusals import Refusals
 from exchange.licences.view import Known, RegistryView
 from exchange.query.ask import Place, QueryRequest, begin_again, open_page, question, seal_page
+from exchange.query.bulk import Bulk, Use
 from exchange.query.encode import Encoder, Format
 from exchange.query.rows import Landed, Reading, RecordReader, ReplacedError, key_of, key_texts, key_values
 from exchange.trust.filter_sql import condition
@@ -29,6 +30,7 @@ from exchange.trust.grant import Allowed, Ask, CaseAsk, Grant, Principal, Reason
 from exchange.trust.keyring import KeyRing
 from exchange.trust.ledger import AsyncLedger
 from exchange.trust.plain import Value
+from exchange.trust.quota import Lent, QuotaBook, QuotaError
 from exchange.trust.record import LedgerRecord, Receipt
 from exchange.trust.release import release
 from exchange.trust.unnamed import unnamed
@@ -95,6 +97,12 @@ class Asked:
     """The fields given, in the contract's order."""
     reading: Reading
     landed: Landed
+    most: int
+    """Rows that are given at most: those asked for, or those that are left of a quota or of a case."""
+    export: str | None = None
+    """The bulk export that it is."""
+    lent: Lent | None = None
+    """Rows of the grant's quota that are counted for it."""
 
 
 class Query:
@@ -109,11 +117,15 @@ class Query:
         refusals: Refusals,
         keys: KeyRing,
         clock: Clock,
+        quotas: QuotaBook,
+        bulk: Bulk,
     ) -> None:
         self.view = view
         self.reader = reader
         self.keys = keys
         self.clock = clock
+        self._quotas = quotas
+        self._bulk = bulk
         self._cases = cases
         self._ledger = ledger
         self._refusals = refusals
@@ -124,23 +136,36 @@ class Query:
         """Return the answer of a principal whose token was verified: its first rows are read, and that it begins is recorded.
 
         Raises:
-            DeniedError: there is no ground (``query.refused``), always the same words.
+            DeniedError: there is no ground (``query.refused``), always the same words; or what would be given is personal and
+                has neither a case nor an approved bulk export, or more rows than a case is enough for (``query.bulk_export``).
+            QuotaError: the quota of the grant is used up, and no other grant allows it.
             RejectedError: the page token is of another question, or of rows that are not served any more; a case number is
                 missing; a granted field has not landed yet.
             TransientError: the registry, the store or the ledger is away, nothing has landed yet, or too many ask at once.
         """
         chosen_by = None if request.filter is None else parse(request.filter)
         self._begin(principal)
+        spent: dict[str, QuotaError] = {}
+        tries = _TRIES
         try:
-            for _ in range(_TRIES - 1):
+            while True:
                 try:
-                    return await self._answer(principal, resource, request, form, chosen_by)
+                    return await self._answer(principal, resource, request, form, chosen_by, spent)
                 except ChangedError:
+                    tries -= 1
+                    if not tries:
+                        raise
                     await self.view.refresh()
                 except ReplacedError:
+                    tries -= 1
                     if request.page is not None:
                         raise begin_again("a later run has landed") from None
-            return await self._answer(principal, resource, request, form, chosen_by)
+                    if not tries:
+                        raise
+                except QuotaError as error:
+                    if error.grant in spent:
+                        raise
+                    spent[error.grant] = error  # another grant may allow it; pages are of one
         except BaseException:
             self.over(principal)
             raise
@@ -161,11 +186,17 @@ class Query:
         self._running += Counter()  # forgets who has none
 
     async def _answer(
-        self, principal: Principal, resource: str, request: QueryRequest, form: Format, chosen_by: Filter | None
+        self,
+        principal: Principal,
+        resource: str,
+        request: QueryRequest,
+        form: Format,
+        chosen_by: Filter | None,
+        spent: Mapping[str, QuotaError],
     ) -> Answer:
         self.view.refuse_if_stale()
         known = self.view.known
-        grant = await self._allowed(principal, resource, request, chosen_by, known)
+        grant = await self._allowed(principal, resource, request, chosen_by, known, spent)
         landed = await self.reader.landed(resource)
         if landed is None:
             raise TransientError(
@@ -175,30 +206,74 @@ class Query:
         fields = _fields(contract, grant, request)
         if chosen_by is not None:
             check(chosen_by, contract, allowed=grant.fields)
-        if grant.items and request.case_number is None and any(f.personal for f in fields):
+        personal = any(f.personal for f in fields)
+        if personal and request.case_number is None and request.bulk_export is None:
             raise RejectedError(
-                "a case number is needed: the grant is for service items, and a field that is given is personal",
+                "a field that is given is personal: a case with its item, or an approved bulk export, is needed",
                 code="query.case_number",
                 where="case_number",
-                remedy="name the case, or ask for fields that are not personal",
+                remedy="name case_number and item_code, or bulk_export, or ask for fields that are not personal",
                 fault=Fault.CLIENT,
             )
         if request.case_number is not None:
             await self._refuse_without_case(principal, resource, request)
-        after = self._after(principal, resource, request, grant, landed, contract)
+        place = self._place(principal, resource, request, grant, landed)
+        after = () if place is None else key_values(place.after, contract)
+        use: Use | None = None
+        if personal and request.bulk_export is not None:
+            use = Use(grant.id, principal.id, request.purpose, tuple(f.name for f in fields), chosen_by)
+            await self._bulk.check(request.bulk_export, use, begun=place is not None)
         texts, arguments = _conditions((grant.row_filter, chosen_by), contract)
         reading = Reading(contract, landed.run, _columns(contract, fields, grant), texts, arguments)
         answer_id = new_id("q", self.clock.now())
-        asked = Asked(answer_id, principal, resource, request, form, grant, fields, reading, landed)
-        held = Held(self, asked, known)
-        most = min(_FIRST_ROWS, request.limit + 1)
+        asked = Asked(
+            *(answer_id, principal, resource, request, form, grant, fields, reading, landed, request.limit),
+            export=request.bulk_export if personal else None,
+        )
+        bounded = personal and use is None
+        most = min(max(_FIRST_ROWS, self._bulk.free_rows + 1) if bounded else _FIRST_ROWS, request.limit + 1)
         first = await self.rows(reading, after, most)
+        personal_rows = min(len(first), request.limit) if bounded else 0
+        if personal_rows > self._bulk.free_rows:
+            raise await self._refuse_bulk(principal, resource, request, grant)
         try:
-            held.release(())
+            Held(self, asked, known).release(())
         except DeniedError:  # it ended while the first rows were read: refused as if it had ended before
-            return await self._answer(principal, resource, request, form, chosen_by)
-        receipt = await self._ledger.append(self._began(asked, chosen_by))
-        return Answer(self, held, receipt, form.encoder(fields), first, most)
+            return await self._answer(principal, resource, request, form, chosen_by, spent)
+        if personal_rows and request.case_number is not None:
+            case, now = self.keys.pseudonym(request.case_number), self.clock.now()
+            if not await self._quotas.count_case(grant, case, personal_rows, self._bulk.free_rows, now):
+                raise await self._refuse_bulk(principal, resource, request, grant)
+        asked = await self._counted(asked, len(first), len(first) < most)
+        try:
+            if first:
+                await self._bulk.note(grant.id, self.clock.now())
+            if use is not None and place is None and request.bulk_export is not None:
+                await self._bulk.use(request.bulk_export, use)
+            receipt = await self._ledger.append(self._began(asked, chosen_by))
+        except BaseException:
+            await self.gave(asked, 0)
+            raise
+        return Answer(self, Held(self, asked, known), receipt, form.encoder(fields), first, most)
+
+    async def _counted(self, asked: Asked, first: int, all_there: bool) -> Asked:
+        """Count the call under its grant, and the rows that it may give; return the answer with those."""
+        if asked.grant.quota is None:
+            return asked
+        now, wanted = self.clock.now(), min(asked.most, first) if all_there else asked.most
+        lent = await self._quotas.lend_rows(asked.grant, wanted, now)
+        try:
+            await self._quotas.take(asked.grant, now)
+        except TransientError:
+            if lent is not None:
+                await self._quotas.give_back(lent, 0)
+            raise
+        return asked if lent is None else replace(asked, lent=lent, most=min(asked.most, lent.rows))
+
+    async def gave(self, asked: Asked, rows: int) -> None:
+        """Give back the rows of the quota that an answer did not give."""
+        if asked.lent is not None:
+            await self._quotas.give_back(asked.lent, rows)
 
     async def rows(self, reading: Reading, after: Sequence[Value], most: int) -> list[Row]:
         """Return the next rows of a reading, with the keys of their sealed parts at hand: the loop must not wait for one."""
@@ -211,7 +286,13 @@ class Query:
         return rows
 
     async def _allowed(
-        self, principal: Principal, resource: str, request: QueryRequest, chosen_by: Filter | None, known: Known
+        self,
+        principal: Principal,
+        resource: str,
+        request: QueryRequest,
+        chosen_by: Filter | None,
+        known: Known,
+        spent: Mapping[str, QuotaError],
     ) -> Grant:
         """Return the grant that allows the fields asked for, and the choice by those of the filter."""
         current = known.principals.get(principal.id)
@@ -220,9 +301,18 @@ class Query:
         named = (*(request.fields or ()), *(sorted(chosen_by.fields) if chosen_by is not None else ()))
         wanted = tuple(dict.fromkeys(named)) or None
         question = Ask(current, resource, request.purpose, request.item_code, wanted)
-        decided = authorise(question, grants=known.grants, now=self.clock.now())
-        if isinstance(decided, Allowed):
+        now = self.clock.now()
+        decided = authorise(question, grants=known.grants, now=now, without=() if request.page is not None else spent)
+        if isinstance(decided, Allowed) and decided.grant.id not in spent:
+            if decided.grant.quota is not None and (over := self._quotas.known_spent(decided.grant, now)) is not None:
+                raise over
             return decided.grant
+        if spent:
+            error = next(iter(spent.values()))
+            refused = Refused((Reason(f"quota_{error.limit}"),))
+            await self._refuse(principal, resource, request, refused, grant=error.grant)
+            raise error
+        assert isinstance(decided, Refused)
         raise await self._refuse(principal, resource, request, decided)
 
     async def _refuse_without_case(self, principal: Principal, resource: str, request: QueryRequest) -> None:
@@ -245,31 +335,38 @@ class Query:
                 refused = against
         raise await self._refuse(principal, resource, request, refused)
 
-    def _after(
-        self,
-        principal: Principal,
-        resource: str,
-        request: QueryRequest,
-        grant: Grant,
-        landed: Landed,
-        contract: DataContract,
-    ) -> tuple[Value, ...]:
-        """Return the landed key that the page begins after; none where it is the first."""
+    def _place(self, principal: Principal, resource: str, request: QueryRequest, grant: Grant, landed: Landed) -> Place | None:
+        """Return the place that the page begins after; None where it is the first."""
         if request.page is None:
-            return ()
+            return None
         place = open_page(request.page, question(principal.id, resource, request), resource, self.keys)
         if place.run != landed.run:
             raise begin_again("a later run has landed")
         if place.grant != grant.id:
             raise begin_again("the grant that holds is another one")
-        return key_values(place.after, contract)
+        return place
 
-    async def _refuse(self, principal: Principal, resource: str, request: QueryRequest, refused: Refused) -> DeniedError:
+    async def _refuse_bulk(self, principal: Principal, resource: str, request: QueryRequest, grant: Grant) -> DeniedError:
+        """Record that more rows with personal fields would be given than a case is enough for, and return the refusal."""
+        await self._refuse(principal, resource, request, Refused((Reason.BULK,)), grant=grant.id)
+        return DeniedError(
+            f"more than {self._bulk.free_rows} rows with personal fields would be given for the case in a day, and no bulk "
+            "export was approved",
+            code="query.bulk_export",
+            where="limit",
+            remedy="ask for fewer rows; or have a bulk export approved by a second person, and name it as bulk_export",
+            fault=Fault.CLIENT,
+        )
+
+    async def _refuse(
+        self, principal: Principal, resource: str, request: QueryRequest, refused: Refused, grant: str | None = None
+    ) -> DeniedError:
         record = self._record(
             principal,
             request,
             outcome="refused",
             resource=resource if _NAME.fullmatch(resource) else None,  # anything else is what a stranger wrote
+            grant=grant,
             reason=",".join(sorted(set(refused.reasons))),
         )
         await self._refusals.record(record)
@@ -280,8 +377,10 @@ class Query:
             "fields": ",".join(f.name for f in asked.fields),
             "run": asked.landed.run,
             "format": asked.format.name,
-            "limit": asked.request.limit,
+            "limit": asked.most,
         }
+        if asked.export is not None:
+            manifest["bulk_export"] = asked.export
         if chosen_by is not None:
             manifest["filter"] = self.keys.pseudonym(chosen_by.text)  # its literals may be anything
         if asked.request.page is not None:
@@ -422,12 +521,12 @@ class Answer:
         """
         cut: OneDoorError = DefectError("an answer met a defect", code="hub.defect")
         try:
-            await self._watched(emit(b""), gone)
+            await self._watched(emit(b""), gone, _GRACE_S)
             await self._rows(emit, gone)
             self._tally.leave()  # what waits in the encoder leaves with the end
             receipt = await self.query.ended(self.held.asked, self._tally.rows, self._tally.total, None)
             self.ended = "done"
-            await self._watched(emit(self.encoder.end(self._said("done", receipt, next=self._token()))), gone)
+            await self._watched(emit(self.encoder.end(self._said("done", receipt, next=self._token()))), gone, _GRACE_S)
         except OneDoorError as error:
             cut = error
             return await self._cut(emit, gone, error)
@@ -438,6 +537,7 @@ class Answer:
             return True
         finally:
             self.query.over(self.held.asked.principal)
+            await asyncio.shield(self.query.gave(self.held.asked, self._tally.rows))
             if not self.ended:
                 self.ended = cut.code
                 with suppress(OneDoorError):
@@ -493,7 +593,7 @@ class Answer:
 
     async def _released(self, gone: asyncio.Future[None]) -> AsyncGenerator[tuple[ReleasedRows, list[bytes]], None]:
         """Yield what is released of each stretch of rows, with the hashes of those rows of it that are still asked for."""
-        contract, left = self.held.asked.reading.contract, self.held.asked.request.limit
+        contract, left = self.held.asked.reading.contract, self.held.asked.most
         stretch = _SEALED_SLICE if any(f.personal for f in self.held.asked.fields) else _SLICE
         rows, most, coming = self.first, self.first_most, None
         try:

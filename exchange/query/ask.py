@@ -44,7 +44,14 @@ class QueryRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ] = None
     case_number: Annotated[
         _Code | None,
-        msgspec.Meta(description="case number 申办流水号; needed where the grant names items and a field given is personal"),
+        msgspec.Meta(
+            description="case number 申办流水号; needed, with item_code, where a field given is personal and there is no "
+            "bulk_export"
+        ),
+    ] = None
+    bulk_export: Annotated[
+        _Code | None,
+        msgspec.Meta(description="id of the bulk export that a second person approved for this question; for one use"),
     ] = None
     fields: (
         Annotated[
@@ -88,7 +95,8 @@ _place: Final = msgspec.json.Decoder(Place)
 def question(principal: str, resource: str, ask: QueryRequest) -> bytes:
     """Return the one text of who asks and of all that decides which rows and fields are given; not of how many at a time."""
     fields = None if ask.fields is None else sorted(set(ask.fields))
-    return msgspec.json.encode([principal, resource, ask.purpose, ask.item_code, ask.case_number, fields, ask.filter])
+    asked = [principal, resource, ask.purpose, ask.item_code, ask.case_number, fields, ask.filter]
+    return msgspec.json.encode(asked if ask.bulk_export is None else [*asked, ask.bulk_export])
 
 
 def seal_page(place: Place, asked: bytes, resource: str, keys: KeyRing, *, random: NonceSource = os.urandom) -> str:

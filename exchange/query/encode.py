@@ -35,6 +35,8 @@ from schemas.errors import Fault, RejectedError
 from schemas.types import arrow_schema, arrow_type, decimal_shape
 
 ROW_GROUP_ROWS: Final = 10_000
+ROW_GROUP_BYTES: Final = 8 << 20
+"""A row group is written when there are so many rows, or so many bytes, whichever is first."""
 NAME: Final = "onedoor"
 
 _PLAIN_SCALE: Final = 6
@@ -161,9 +163,10 @@ class Parquet:
         return self._sink.taken()
 
     def rows(self, batch: ReleasedRows, count: int) -> bytes:
-        """Return a row group when there are rows enough for one."""
+        """Return a row group when there are rows, or bytes, enough for one."""
         self._waiting.append(pa.RecordBatch.from_arrays(_columns(batch, count, self._fields), schema=self._schema))
-        if sum(waiting.num_rows for waiting in self._waiting) >= ROW_GROUP_ROWS:
+        rows, size = (sum(map(of, self._waiting)) for of in (lambda b: b.num_rows, lambda b: b.nbytes))
+        if rows >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
             self._write()
         return self._sink.taken()
 

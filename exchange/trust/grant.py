@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -60,6 +60,10 @@ class Reason(StrEnum):
     CASE_CLOSED = "case_closed"
     CASE_ITEM = "case_item"
     CASE_HOLDER = "case_holder"
+    BULK = "bulk"  # more personal rows than a case is enough for
+    QUOTA_PER_DAY = "quota_per_day"
+    QUOTA_PER_MINUTE = "quota_per_minute"
+    QUOTA_ROWS_PER_DAY = "quota_rows_per_day"
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -168,10 +172,12 @@ class _Ready:
         self._fields = _sets_by((g.fields for g in grants), 0)
         self._span: _Span | None = None
 
-    def allowing(self, ask: Ask, now: datetime) -> Grant | None:
-        """Return the first grant that allows an ask."""
+    def allowing(self, ask: Ask, now: datetime, without: Collection[str] = ()) -> Grant | None:
+        """Return the first grant that allows an ask; none of those ``without``."""
         purpose, item, fields = self._fulfilling(ask)
         found = purpose & item & fields & self._span_at(now).in_force
+        while without and found and self.grants[(found & -found).bit_length() - 1].id in without:
+            found &= found - 1
         return self.grants[(found & -found).bit_length() - 1] if found else None
 
     def against(self, ask: Ask, now: datetime) -> Iterable[Reason]:
@@ -228,14 +234,17 @@ def _sets_by(words: Iterable[Sequence[str]], always: int) -> dict[str, int]:
     return {word: found | always for word, found in sets.items()}
 
 
-def authorise(ask: Ask, *, grants: GrantIndex, now: datetime) -> Allowed | Refused:
-    """Return the grant that allows ``ask``, else Refused. No grant, no data. ``explain`` gives each grant's reasons."""
+def authorise(ask: Ask, *, grants: GrantIndex, now: datetime, without: Collection[str] = ()) -> Allowed | Refused:
+    """Return the grant that allows ``ask``, else Refused. No grant, no data. ``explain`` gives each grant's reasons.
+
+    ``without`` are ids of grants that are passed over, since their quota is used up.
+    """
     general = _general(ask, grants, now)
     if general:
         return Refused(general)
     candidates = grants.ready_for(ask.principal, ask.resource)
     for ready in candidates:
-        if (grant := ready.allowing(ask, now)) is not None:
+        if (grant := ready.allowing(ask, now, without)) is not None:
             return Allowed(grant, grant.fields if ask.fields is None else ask.fields)
     reasons = dict.fromkeys(reason for ready in candidates for reason in ready.against(ask, now))
     return Refused(tuple(reasons) or (Reason.NO_GRANT,))

@@ -198,6 +198,10 @@ class KeyRing:
         """Return the cipher of the page tokens of a resource's queries; from the key files alone, no database is asked."""
         return AESGCM(self._derive("content_hash", resource, "page").reveal())
 
+    def words_cipher(self, resource: str) -> AESGCM:
+        """Return the cipher of what people write about a resource's rows; as ``page_cipher``: the API makes no data key."""
+        return AESGCM(self._derive("content_hash", resource, "words").reveal())
+
     def ledger_signer(self) -> Ed25519PrivateKey:
         """Return the key that signs the ledger's checkpoints."""
         return self._files.signing["ledger"]

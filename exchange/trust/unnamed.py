@@ -16,10 +16,15 @@ _OLD_IDS: Final = re.compile(r"(?<![0-9])[1-9][0-9]{14}(?![0-9])")  # no check d
 
 def unnamed(text: str, keys: KeyRing) -> str:
     """Return a text for the ledger: its pseudonym where a citizen id stands in it, in whatever form it was written."""
+    return keys.pseudonym(text) if names_somebody(text) else text
+
+
+def names_somebody(text: str) -> bool:
+    """Say whether a citizen id stands in a text, in whatever form it was written."""
     plain = normalise(text)
-    if _DIGITS.search(plain) and (_names_somebody(plain) or any(_names_somebody(normalise(word)) for word in text.split())):
-        return keys.pseudonym(plain)
-    return text
+    if not _DIGITS.search(plain):
+        return False
+    return _names_somebody(plain) or any(_names_somebody(normalise(word)) for word in text.split())
 
 
 def _names_somebody(plain: str) -> bool:

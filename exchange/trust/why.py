@@ -9,7 +9,12 @@ from typing import Final
 
 import msgspec
 
-from exchange.trust.grant import Allowed, Ask, GrantIndex, Reason, authorise, explain
+from catalog_registry.quota import Quota
+from exchange.trust.grant import Allowed, Ask, Explanation, Grant, GrantIndex, Reason, Refused, authorise, explain
+from exchange.trust.used import Used
+
+MOST: Final = 100
+"""Grants that are told of at most."""
 
 WORDS: Final[Mapping[Reason, tuple[str, str]]] = MappingProxyType(
     {
@@ -30,6 +35,10 @@ WORDS: Final[Mapping[Reason, tuple[str, str]]] = MappingProxyType(
         Reason.CASE_CLOSED: ("the case is not open", "办件不在办理中"),
         Reason.CASE_ITEM: ("the case is of another service item", "办件属于其他事项"),
         Reason.CASE_HOLDER: ("the case is of another holder", "办件的申请人不是该持证人"),
+        Reason.BULK: ("a bulk export of personal data needs a second person", "批量导出个人信息须经第二人批准"),
+        Reason.QUOTA_PER_DAY: ("the calls of the day are used up", "当日调用次数已用完"),
+        Reason.QUOTA_PER_MINUTE: ("the calls of the minute are used up", "本分钟调用次数已用完"),
+        Reason.QUOTA_ROWS_PER_DAY: ("the rows of the day are used up", "当日数据条数已用完"),
     }
 )
 """Each reason in English and in Chinese."""
@@ -41,6 +50,18 @@ class Against(msgspec.Struct, frozen=True):
     code: str
     words: str
     words_zh: str
+
+
+class QuotaSaid(msgspec.Struct, frozen=True):
+    """How often a grant may be used, and how much of that is used: with what the API's workers hold and have not used yet."""
+
+    per_day: int | None
+    per_minute: int | None
+    burst: int | None
+    rows_per_day: int | None
+    calls_today: int
+    calls_this_minute: int
+    rows_today: int
 
 
 class GrantSaid(msgspec.Struct, frozen=True):
@@ -57,12 +78,14 @@ class GrantSaid(msgspec.Struct, frozen=True):
     revoked_at: datetime | None
     allows: bool
     against: tuple[Against, ...]
+    quota: QuotaSaid | None = None
 
 
 class Why(msgspec.Struct, frozen=True):
     """Whether an ask is allowed, by which grant and with which fields, else every reason; and what each grant says of it.
 
-    ``grants`` are in the order in which they are tried. What a look-up asks beside its grant, its case, is not decided here.
+    ``grants`` are in the order in which they are tried, ``left_off`` how many more there are, of which none allows it. What a
+    look-up asks beside its grant, its case, is not decided here.
     """
 
     allowed: bool
@@ -70,13 +93,39 @@ class Why(msgspec.Struct, frozen=True):
     fields: tuple[str, ...]
     against: tuple[Against, ...]
     grants: tuple[GrantSaid, ...]
+    left_off: int = 0
 
 
-def why(ask: Ask, *, grants: GrantIndex, now: datetime) -> Why:
-    """Return why an ask is allowed, or is not."""
-    decided = authorise(ask, grants=grants, now=now)
+def asked_of(ask: Ask, *, grants: GrantIndex, now: datetime) -> list[Grant]:
+    """Return the grants that are told of, ``MOST`` at most: those that allow an ask first, each kind in the order of trial."""
     given = grants.grants_for(ask.principal, ask.resource)
+    if len(given) <= MOST:
+        return list(given)
     told = explain(ask, grants=grants, now=now)
+    allowing = [grant for grant, one in zip(given, told, strict=True) if not one.reasons]
+    others = [grant for grant, one in zip(given, told, strict=True) if one.reasons]
+    shown = {grant.id for grant in [*allowing, *others][:MOST]}
+    return [grant for grant in given if grant.id in shown]
+
+
+def why(ask: Ask, *, grants: GrantIndex, now: datetime, used: Mapping[str, Used] = MappingProxyType({})) -> Why:
+    """Return why an ask is allowed, or is not.
+
+    Args:
+        ask: what somebody wants.
+        grants: the grants there are.
+        now: the instant of the question.
+        used: how much of their quotas is used, by grant; one that is not there has used nothing.
+    """
+    given = asked_of(ask, grants=grants, now=now)
+    over = {id_: tuple(Reason(f"quota_{limit}") for limit in one.spent) for id_, one in used.items()}
+    spent = {id_ for id_, reasons in over.items() if reasons}
+    decided = authorise(ask, grants=grants, now=now, without=spent)
+    if not isinstance(decided, Allowed) and isinstance(first := authorise(ask, grants=grants, now=now), Allowed):
+        decided = Refused(over[first.grant.id])
+    reasons = {one.grant: one.reasons for one in explain(ask, grants=grants, now=now)}
+    told = [Explanation(grant.id, reasons[grant.id] + over.get(grant.id, ())) for grant in given]
+    left_off = len(reasons) - len(given)
     said = tuple(
         GrantSaid(
             grant.id,
@@ -90,12 +139,20 @@ def why(ask: Ask, *, grants: GrantIndex, now: datetime) -> Why:
             grant.revoked_at,
             not one.reasons,
             _in_words(one.reasons),
+            None if grant.quota is None else _quota_said(grant.quota, used.get(grant.id)),
         )
         for grant, one in zip(given, told, strict=True)
     )
     if isinstance(decided, Allowed):
-        return Why(True, decided.grant.id, decided.fields, (), said)
-    return Why(False, None, (), _in_words(decided.reasons), said)
+        return Why(True, decided.grant.id, decided.fields, (), said, left_off)
+    return Why(False, None, (), _in_words(decided.reasons), said, left_off)
+
+
+def _quota_said(quota: Quota, used: Used | None) -> QuotaSaid:
+    limits = (quota.per_day, quota.per_minute, quota.burst, quota.rows_per_day)
+    if used is None:
+        return QuotaSaid(*limits, 0, 0, 0)
+    return QuotaSaid(*limits, used.calls_today, used.calls_this_minute, used.rows_today)
 
 
 def _in_words(reasons: Iterable[Reason]) -> tuple[Against, ...]:

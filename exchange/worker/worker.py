@@ -19,6 +19,7 @@ from exchange.store.close import close_run, is_complete
 from exchange.store.database import Connection, translated
 from exchange.store.land import CONSUMER, Lander
 from exchange.store.positions import positions
+from exchange.worker.destructions import ask_destructions, remind
 from exchange.worker.duties import hold
 from exchange.worker.outbox import publish_outbox
 from exchange.worker.report import Reporter
@@ -40,7 +41,7 @@ REPORT_LATE: Final = timedelta(minutes=1)
 
 @dataclass
 class Worker:
-    """One worker process: four threads, each with connections of its own, each going on after a transient error."""
+    """One worker process: five threads, each with connections of its own, each going on after a transient error."""
 
     hub: Hub
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
@@ -53,7 +54,7 @@ class Worker:
         """Work until ``stopping`` is set."""
         threads = [
             threading.Thread(target=self._going_on, args=(what,), name=what.__name__.strip("_"))
-            for what in (self._land, self._close, self._duties, self._reports)
+            for what in (self._land, self._close, self._duties, self._corrections, self._reports)
         ]
         self.hub.log.info("worker started", worker=self.name)
         for thread in threads:
@@ -211,7 +212,9 @@ class Worker:
     # Duties -----------------------------------------------------------------------------------------------------------
 
     def _duties(self) -> None:
+        from exchange.items.bring import Bringer
         from exchange.trust.checkpoint import seal_checkpoint
+        from exchange.trust.usage import count_usage
 
         hub = self.hub
         settings = hub.settings
@@ -226,8 +229,14 @@ class Worker:
                 ("outbox", 1.0, lambda: publish_outbox(hub)),
                 ("spool", 2.0, lambda: self._publish_waiting(connection)),
                 ("sweep", 5.0, lambda: sweep(hub, connection)),
+                ("usage", 5.0, lambda: count_usage(hub.connect, hub.clock)),
+                ("changes", 5.0, self._take_changes),
+                ("clocks", 60.0, lambda: hub.registry.remind(hub.clock_rules, hub.workdays)),
                 ("dags", 30.0, hub.registry.refresh_dags),
+                ("items", 10.0, Bringer(hub).look),
                 ("bus", 600.0, hub.maintain_bus),
+                ("destructions", 2.0, lambda: ask_destructions(hub, connection)),
+                ("reminders", 60.0, lambda: remind(hub)),
             ]
             while not self.stopping.wait(0.2):
                 for name, every_s, duty in duties:
@@ -244,6 +253,24 @@ class Worker:
                         hub.log.error("duty held up", duty=name, worker=self.name, **runs.error_json(error))
                         if connection.closed:
                             return
+
+    def _corrections(self) -> None:
+        """Do the duty of corrections beside the others: to look through a long ledger takes its time."""
+        from exchange.corrections.duty import Corrections
+
+        duty = Corrections(self.hub)
+        with self.hub.connect() as connection:
+            while not self.stopping.wait(LOOK_S):
+                if hold(connection, "corrections", self.name, self.hub.settings.lease_s + LOOK_S):
+                    duty.do()
+
+    def _take_changes(self) -> None:
+        """Put in force what is due of the registry's contracts, and withdraw what is to be withdrawn by now."""
+        registry, log = self.hub.registry, self.hub.log
+        for revision in registry.move_revisions():
+            log.info("revision moved", revision=revision.id, resource=revision.resource, state=revision.state.value)
+        for one in registry.take_withdrawals():
+            log.info("resource withdrawn", resource=one.resource)
 
     def _publish_waiting(self, connection: Connection) -> None:
         """Publish what dead collectors left in the spool; a living one holds its resource's lock and does it itself."""

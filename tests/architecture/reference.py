@@ -75,6 +75,20 @@ workdays = 5
 source = "曲江区政务数据共享管理办法第十二条"
 verified = true
 ```
+
+Late, the centre is told and nothing else follows. Where a deployment's own law orders more, `late` names the outcome
+(`accept_check` or `return` of a check, `approve` or `refuse` of an answer), `late_source` what orders it, and `late_as` the
+account in whose name it is taken, which needs the role for that step and is bound by every rule of it. Without both it is
+refused.
+
+```toml
+["application.accept_check"]
+workdays = 2
+source = "曲江区政务数据共享管理办法第八条"
+late = "return"
+late_source = "曲江区政务数据共享管理办法第九条"
+late_as = "centre.officer"
+```
 """.strip()
 _NOTE: Final = "Generated from the code by `make docs`; do not edit."
 
@@ -104,6 +118,7 @@ def pages() -> dict[str, str]:
         "clocks.md": clocks_page,
         "errors.md": errors_page,
         "forms.md": forms_page,
+        "permissions.md": permissions_page,
         "openapi.json": openapi_document,
         "benchmarks.md": lambda: render_benchmarks(ROOT / "benchmarks" / "results"),
     }
@@ -483,6 +498,34 @@ def _doc(module: Any) -> str:
     text = inspect.cleandoc(module.__doc__ or "")
     parts = re.split(r"(?ms)^(=+(?: +=+)+\n.*\n=+(?: +=+)+)$", text)
     return "".join(f"```text\n{p}\n```" if i % 2 else p.replace("``", "`") for i, p in enumerate(parts)).strip()
+
+
+_PERMISSIONS: Final = """
+Any one of the roles named is enough. *own* means: only where the thing is the account's own department's. Without a token that
+is good there is no answer (401), but where it says that no token is asked for. What somebody may not know of is answered as
+what there is not. A test holds each line against each role of the own and of other departments
+(`tests/integration/test_permissions.py`).
+""".strip()
+
+
+def permissions_page() -> str:
+    """Return the page of who may use which endpoint."""
+    from exchange.api.app import create_app
+    from exchange.api.registry_frame import Permission, permissions
+    from exchange.settings import Settings
+
+    def may(one: Permission) -> str:
+        if not one.who:
+            return "anybody, no token is asked for"
+        named = [("every account" if d.role == "*" else f"`{d.role}`") + (" (own)" if d.own else "") for d in one.who]
+        return ", ".join(named)
+
+    parts: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for one in permissions(create_app(Settings(home=Path(".onedoor")))):
+        parts[one.tag].append((f"`{one.method} {one.path}`", one.summary, may(one), one.note))
+    head = ("Endpoint", "What it does", "Who may", "And")
+    tables = [text for tag, rows in sorted(parts.items()) for text in (f"## {tag.capitalize()}", _table(head, rows))]
+    return _page("Who may use which endpoint", _PERMISSIONS, *tables)
 
 
 def openapi_document() -> str:

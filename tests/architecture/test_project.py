@@ -20,6 +20,7 @@ KNOWN_AS = {
     "fastapi_offline": "fastapi-offline",
     "great_expectations": "great-expectations",
     "kafka": "kafka-python",
+    "python_calamine": "python-calamine",
     "prometheus_client": "prometheus-client",
     "pydantic_settings": "pydantic-settings",
     "ruamel": "ruamel.yaml",

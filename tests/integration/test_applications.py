@@ -12,14 +12,19 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from catalog_registry.application_clock import clocks_of
+from catalog_registry.clocks import rules
 from catalog_registry.records import ApplicationRecord, RegisteredResource
 from catalog_registry.registry import Registry
 from catalog_registry.snapshot import read_dags_json
 from exchange.licences.view import load
 from exchange.trust.grant import Allowed, Ask, Reason, Refused, authorise
+from schemas.catalogue_form import read_entry
 from schemas.clock import FakeClock
 from schemas.errors import DeniedError, OneDoorError, RejectedError
 from schemas.secret import Secret
+from schemas.workdays import calendar
+from tests.catalogue_entry import entry_json
 from tests.contract_text import contract_text
 
 NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
@@ -353,7 +358,7 @@ def test_an_application_is_read_back_as_made(shared: Registry) -> None:
         ({"to_at": NOW}, "grant.interval"),
         ({"from_at": NOW - timedelta(days=2), "to_at": NOW - timedelta(days=1)}, "application.interval_over"),
         ({"way": "fax"}, "application.way"),
-        ({"quota": {"per_day": 10}}, "grant.quota"),
+        ({"quota": {"per_day": 0}}, "grant.quota"),
         ({"system": "approval"}, "application.other_system"),
         ({"system": "nothing"}, "system.unknown"),
         ({"row_filter": "title ="}, "filter.syntax"),
@@ -403,6 +408,7 @@ def test_every_step_of_an_application_is_written_down_and_told_with_what_was_giv
         "row_filter": None,
         "from_at": NOW.isoformat(),
         "to_at": UNTIL.isoformat(),
+        "quota": None,
     }
     assert types(shared) == [
         "application.made",
@@ -604,6 +610,48 @@ def test_a_stale_version_is_refused_whatever_is_done(shared: Registry) -> None:
     assert shared.application(made.id) == made
 
 
+# The resource goes to another department
+
+
+def test_what_waits_for_an_answer_follows_the_resource_to_the_department_that_has_it_now(shared: Registry) -> None:
+    waiting, in_review, away = apply(shared), checked(shared), apply(shared)
+    shared.hand_over_application(away.id, "centre", by="officer", version=away.version, why="the centre answers")
+    over = answer(shared, checked(shared))
+    own = apply(shared, by="stranger")
+    shared.ensure_system("tax_system", "税务系统", "tax")
+    shared.add_source("tax_db", Secret("postgresql://reader@db.local/tax"), system="tax_system")
+    moved = contract_text(version="2.0.0", department="tax", system="tax_system", source="tax_db")
+    shared.register_resource(moved, by="setup")
+    assigned = {a.id: a.assigned for a in shared.applications()}
+    assert assigned == {waiting.id: "tax", in_review.id: "tax", away.id: "centre", over.id: "market", own.id: "market"}
+    last = shared.history(in_review.id)[-1]
+    assert (last.event, last.by, last.from_state, last.to_state) == (
+        "hand_over",
+        "setup",
+        "provider_review",
+        "provider_review",
+    )
+    assert last.detail == {"from": "market", "to": "tax"}
+    current = shared.application(in_review.id)
+    assert shared.approve_application(in_review.id, by="stranger", version=current.version).state == "granted"
+
+
+def test_the_provider_has_the_time_that_the_catalogues_sharing_type_gives(shared: Registry, clock: FakeClock) -> None:
+    asked = checked(shared)
+    at = {a.id: clock.now() for a in shared.applications()}
+    terms = {"rules": rules(), "of": calendar(), "now": clock.now()}
+
+    def rule() -> str:
+        free = shared.unconditional(["staff", "nothing"])
+        ((_, found),) = clocks_of([asked], at, free, **terms)  # type: ignore[arg-type]
+        assert found is not None
+        return found.rule
+
+    assert rule() == "application.provider_review.conditional"
+    shared.set_entry("staff", read_entry(entry_json(sharing_type="1", sharing_condition=None)), by="setup")
+    assert rule() == "application.provider_review.unconditional"
+
+
 # One transaction
 
 
@@ -635,7 +683,7 @@ def test_the_database_itself_keeps_the_rules_of_applications(shared: Registry, h
         ("purposes = '{}'", "ck_application_has_purpose_or_item"),
         ("legal_basis = ''", "ck_application_has_legal_basis"),
         ("to_at = from_at", "ck_application_interval"),
-        ("quota = '{}'", "ck_application_quota_not_yet_counted"),
+        ("quota = '{}'", "ck_application_quota_form"),
         ("grant_id = NULL", "ck_application_granted_has_grant"),
         ("checked_by = NULL", "ck_application_is_checked"),
         ("answered_by = NULL", "ck_application_is_answered"),

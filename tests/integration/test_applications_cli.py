@@ -209,7 +209,7 @@ def test_what_is_refused_leaves_with_one_and_a_wrong_option_with_two(published: 
 def test_departments_and_systems_that_bring_no_source_are_added_and_listed(onedoor: Onedoor) -> None:
     onedoor("department", "add", "qujiang", "曲江区")
     civil = onedoor("department", "add", "civil", "民政局", "--parent", "qujiang", "--json")
-    assert civil == {"code": "civil", "name": "民政局", "credit_code": None, "parent": "qujiang"}
+    assert civil == {"code": "civil", "name": "民政局", "credit_code": None, "parent": "qujiang", "version": 2}
     assert civil in onedoor("department", "list", "--json")
     assert "民政局" in onedoor("department", "list")
     relief = onedoor("system", "add", "relief", "救助系统", "--department", "civil", "--json")

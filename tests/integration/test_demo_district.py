@@ -12,9 +12,11 @@ from pathlib import Path
 import psycopg
 import pytest
 import rdflib
+import yaml
 from psycopg import sql
 
 from catalog_registry.exports.dcat import About, dcat
+from catalog_registry.exports.odcs import odcs_stream
 from catalog_registry.exports.turtle import turtle
 from catalog_registry.registry import Registry
 from connectors.api import BoundKind
@@ -30,7 +32,8 @@ from schemas.canonical import text_column
 from schemas.clock import FakeClock
 from schemas.conform import conform
 from schemas.odcs import read_contract
-from tests.dcat_shapes import violations
+from tests.dcat_shapes import core_findings, violations
+from tests.unit.test_exports import official_faults
 
 LICENCES = 1_000
 
@@ -232,6 +235,19 @@ def test_the_districts_resources_are_in_the_official_catalogue_and_what_people_s
     here = registry.entry("items")
     assert here is not None
     assert (here.version, here.entry.abstract) == (2, "改过的摘要")
+
+
+def test_the_districts_catalogue_keeps_what_dcat_ap_makes_mandatory_and_its_contracts_keep_odcs(
+    district: District, registry: Registry, clock: FakeClock
+) -> None:
+    register(registry, district, clock)
+    centre = next(department for department in registry.departments() if department.code == "centre")
+    about = About("https://share.example", "440205", centre, *registry.listed_between())
+    graph = rdflib.Graph().parse(data="".join(turtle(dcat(about, registry.listed()))), format="turtle")
+    assert core_findings(graph) == []
+    documents = list(yaml.safe_load_all("".join(odcs_stream(registry.contract_texts()))))
+    assert len(documents) == len(RESOURCES)
+    assert {document["id"]: official_faults(document) for document in documents if official_faults(document)} == {}
 
 
 def test_the_districts_catalogue_has_no_violation_of_dcat_ap(district: District, registry: Registry, clock: FakeClock) -> None:

@@ -8,15 +8,25 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyshacl
 import pytest
+import rdflib
 
+from catalog_registry.item_export import item_chunks
+from catalog_registry.item_sheets_in import read_workbook
+from catalog_registry.item_sheets_out import workbook
 from console.demo import truth
 from console.demo.district import District, build, demolish
 from console.demo.enrol import RESOURCES, register
+from console.demo.handbooks import REGISTRAR, keep
+from exchange.items.cases import case_item
 from exchange.settings import Settings
 from schemas.clock import FakeClock
+from schemas.errors import RejectedError
 from tests.hub import HubForTests, a_hub
 
+SHAPES = Path(__file__).parents[1] / "cpsv.shacl.ttl"
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:rdflib.*")
 GENERATED = [r for r in RESOURCES if r != "divisions"]
 
 
@@ -48,6 +58,54 @@ def test_the_hub_sets_aside_what_the_demo_made_wrong_and_lands_the_rest(hub: Hub
         assert set_aside(hub, run.id) == truth.keys(wrong, name), name
         assert run.rows_read == (run.rows_landed or 0) + run.rows_set_aside
         assert hub.reconcile(name).equal, name
+
+
+def test_the_register_has_every_item_that_landed_with_what_people_keep_of_it(hub: HubForTests) -> None:
+    for name in ("items", "item_implementations", "item_materials", "licence_types"):
+        assert hub.collect(name).state == "proved"
+    registry = hub.hub.registry
+    assert keep(hub.hub)
+    here = {record.code: record for record in registry.items()}
+    landed = dict(hub.rows("SELECT item_code, name FROM store.items"))
+    assert {code: record.name for code, record in here.items()} == landed
+    assert {record.owner for record in here.values()} == {"item_catalogue"}
+    materials = {(record.code, m.code) for record, item in registry.current_items() for m in item.materials}
+    known = hub.rows("SELECT item_code, material_code FROM store.item_materials WHERE item_code = ANY (%s)", [*here])
+    assert materials == set(known)
+    assert len(registry.items_with_handbook()) == 2
+    bodies = [registry.bodies(record.code) for record in here.values()]
+    assert {"main", "lower", "delegated"} == {body.variant for found in bodies for body in found}
+    version = registry.version()
+    assert keep(hub.hub)
+    assert registry.version() == version
+    assert hub.collect("market_cases").state == "proved"
+    ((case, code, began),) = hub.rows(
+        "SELECT case_number, item_code, applied_at FROM store.market_cases WHERE item_code = ANY (%s) ORDER BY 1 LIMIT 1",
+        [*here],
+    )
+    found = case_item(hub.hub, case)
+    assert (found.item, found.began, found.version) == (code, began, registry.item_at(code, began))
+    assert found.version is not None
+    with pytest.raises(RejectedError) as refusal:
+        case_item(hub.hub, f"{case}9")
+    assert refusal.value.code == "case.unknown"
+
+
+def test_the_districts_items_come_back_from_a_workbook_unchanged_and_conform_to_cpsv_ap(hub: HubForTests) -> None:
+    for name in ("items", "item_implementations", "item_materials", "licence_types"):
+        hub.collect(name)
+    registry = hub.hub.registry
+    keep(hub.hub)
+    contents = read_workbook(workbook(registry.written()))
+    assert len(contents.items) == sum(record.state != "ended" for record in registry.items())
+    taken = registry.take_workbook(contents, by=REGISTRAR)
+    assert (taken.items, taken.handbooks) == ((), ())
+    text = b"".join(item_chunks(registry, "turtle", base="https://share.example", region="440205"))
+    graph = rdflib.Graph().parse(data=text, format="turtle")
+    service = rdflib.URIRef("http://purl.org/vocab/cpsv#PublicService")
+    assert len(set(graph.subjects(rdflib.RDF.type, service))) == len(registry.items())
+    conforms, _, told = pyshacl.validate(graph, shacl_graph=str(SHAPES))
+    assert conforms, told
 
 
 def test_what_changes_while_the_demo_runs_arrives_with_the_next_run(hub: HubForTests, district: District) -> None:

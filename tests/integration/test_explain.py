@@ -15,6 +15,7 @@ from msgspec import structs
 from exchange.api.explain_route import KIND, PATH
 from exchange.licences.grouped import Place
 from exchange.settings import Settings
+from exchange.trust import why as why_module
 from exchange.trust.export import DatabaseEvidence
 from exchange.trust.grant import Reason
 from exchange.trust.keyfiles import create_keys
@@ -137,9 +138,29 @@ def test_those_whose_work_it_is_may_ask_about_anybody(office: Office, role: str)
     for named in (about.id, about.client_id, about.name):
         said = explained(office, token, principal=named).json()
         assert (said["principal"], said["why"]["grant"]) == (about.id, office.grant)
-    assert office.ledger(KIND)[-1]["manifest"] == {"about": about.id}
+    asked = [r.get("manifest") for r in office.ledger(KIND) if r["outcome"] == "done"]
+    assert asked[-1] == {"about": about.id}
     answer = explained(office, token, principal="nobody")
     assert (answer.status_code, answer.json()["code"]) == (400, "principal.unknown")
+    record = office.ledger(KIND)[-1]
+    assert (record["outcome"], record["reason"]) == ("refused", "principal.unknown")
+    assert record["manifest"] == {"about": office.hub.keys.pseudonym("nobody")}
+
+
+def test_of_many_grants_those_that_allow_it_are_told_and_how_many_are_left_off(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client_id, narrow, secret = office.machine("has-many", fields=("licence_id",))
+    principal = office.hub.registry.principal(client_id).id
+    others = [office.give(principal, purposes=("audit",)) for _ in range(4)]
+    office.refresh()
+    monkeypatch.setattr(why_module, "MOST", 3)
+    said = explained(office, office.token(client_id, secret)).json()["why"]
+    assert (said["allowed"], said["grant"], said["left_off"]) == (True, narrow, 2)
+    told = [g["grant"] for g in said["grants"]]
+    assert len(told) == 3
+    assert narrow in told
+    assert set(told) - {narrow} <= set(others)
 
 
 def test_a_consumer_may_ask_about_itself_only_and_is_not_told_who_else_there_is(office: Office) -> None:

@@ -584,9 +584,9 @@ def test_a_full_load_in_the_middle_of_many_look_ups_gives_no_error_and_no_wrong_
     try:
         for _ in range(2):
             assert office.made.collect("licences", full=True).state == "proved"
-        office.made.register(replace(LICENCES, version="2.0.0", fields=tuple(turned)))
+        office.put_in_force(replace(LICENCES, version="2.0.0", fields=tuple(turned)))
         assert office.made.collect("licences", full=True).state == "proved"
-        office.made.register(replace(LICENCES, version="3.0.0"))
+        office.put_in_force(replace(LICENCES, version="3.0.0"))
         assert office.made.collect("licences", full=True).state == "proved"
     finally:
         stop.set()

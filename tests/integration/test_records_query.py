@@ -8,7 +8,7 @@ import io
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,8 +21,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from catalog_registry.records import Receiver, ReceiverKind
+from exchange.api.records_route import Records
 from exchange.licences import view as registry_view
 from exchange.query import answer as records_answer
+from exchange.query.ask import QueryRequest
+from exchange.query.encode import FORMATS
 from exchange.settings import Settings
 from exchange.trust.export import DatabaseEvidence
 from exchange.trust.keyfiles import create_keys
@@ -33,7 +36,7 @@ from schemas.contract import CursorSpec, Field, LogicalType
 from schemas.rowfilter import parse
 from schemas.secret import Secret
 from tests.hub import contract
-from tests.office import GRANTED, HOLDERS, ITEM, OTHER_ITEM, Office, an_office, fill, moved, name, number
+from tests.office import GRANTED, HOLDERS, ITEM, OTHER_ITEM, Office, an_office, approved_export, fill, moved, name, number
 
 REFUSED = (
     b'{"type":"urn:onedoor:problem:query.refused","title":"Not allowed","status":403,'
@@ -139,6 +142,10 @@ class Client:
     def ask(self, accept: str | None = None, **more: Any) -> httpx.Response:
         """Query, and wait for the whole answer."""
         return self.office.http.post(self.path, **self.sent(accept, **more))
+
+    def exported(self, fields: Sequence[str] = GRANTED, **terms: Any) -> str:
+        """Return the id of a bulk export that was approved for it."""
+        return approved_export(self.office, self.client_id, self.grant, fields, **terms)
 
     def rows(self, **more: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Query, and return the rows and what is said at the end."""
@@ -268,11 +275,11 @@ def test_the_row_filter_of_the_grant_holds_for_every_page(office: Office) -> Non
 
 def test_a_granted_personal_field_is_opened_and_nothing_else_of_the_row(office: Office) -> None:
     asker = client(office, "licences")
-    rows, _ = asker.rows(limit=5)
+    rows, _ = asker.rows(limit=5, item_code=ITEM, case_number="CASE-7")
     assert [set(row) for row in rows] == [set(GRANTED)] * 5
     for row in rows:
         assert row["holder_name"] == name(int(row["licence_id"][1:].partition("-")[0]))
-    everything, said = asker.rows(limit=1_000)
+    everything, said = asker.rows(limit=1_000, bulk_export=asker.exported())
     assert (len(everything), said["next"]) == (3 * (HOLDERS - 1), None)
     kept = json.dumps(records(office), ensure_ascii=False) + json.dumps(office.log.events, ensure_ascii=False, default=str)
     kept += office.http.get("/metrics").text
@@ -298,8 +305,9 @@ def test_pages_go_by_a_personal_key_too(office: Office) -> None:
     asker = client(office, "residents", fields=("id_number", "town"))
     seen: list[str] = []
     page: Any = ...
+    export = asker.exported(("id_number", "town"))
     while page is not None:
-        rows, said = asker.rows(limit=123, page=page)
+        rows, said = asker.rows(limit=123, page=page, bulk_export=export)
         seen += [row["id_number"] for row in rows]
         page = said["next"]
     assert sorted(seen) == sorted(f"N{i}" for i in range(1, 501))
@@ -472,7 +480,8 @@ def test_a_grant_that_ends_while_the_first_rows_are_read_gets_that_same_refusal(
     assert (record["outcome"], record["reason"]) == ("refused", "revoked")
 
 
-def test_personal_fields_under_a_grant_for_items_need_a_case(office: Office) -> None:
+def test_personal_fields_need_a_case_whatever_the_grant_names(office: Office) -> None:
+    assert code_of(client(office, "licences").ask(limit=1)) == (400, "query.case_number")
     asker = client(office, "licences", items=(ITEM,))
     assert code_of(asker.ask(item_code=ITEM)) == (400, "query.case_number")
     assert asker.rows(item_code=ITEM, fields=["licence_id"], limit=1)[1]["ended"] == "done"
@@ -525,7 +534,7 @@ def test_a_token_is_for_its_client_and_its_question_only(office: Office) -> None
         {"purpose": "archive"},
     ):
         assert code_of(other.ask(**(asked | change), page=own)) == (400, "page.refused")
-    licences = client(office, "licences").rows(limit=5)[1]["next"]
+    licences = client(office, "licences").rows(limit=5, fields=["licence_id"])[1]["next"]
     assert code_of(asker.ask(page=licences)) == (400, "page.refused")
 
 
@@ -744,6 +753,42 @@ def test_an_answer_is_cut_while_the_store_takes_its_time(office: Office, accept:
     assert record["manifest"] == manifest(office, record["manifest"]["rows"])
 
 
+def test_the_last_words_of_an_answer_are_not_waited_for_for_ever(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records_answer, "STALLED_S", 0.2)
+    asker, services = client(office, fields=("number",)), office.services
+    principal = office.hub.registry.principal(asker.client_id)
+
+    async def given() -> tuple[bool, int, int]:
+        asked = QueryRequest(purpose=PURPOSE, operator="job-7", limit=3)
+        answer = await services.records.answer(principal, "shops", asked, FORMATS[0])
+
+        async def emit(piece: bytes) -> None:
+            if b'"onedoor"' in piece:
+                await asyncio.Event().wait()
+
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        whole = await answer.deliver(emit, gone)
+        running = services.records._running[principal.id]
+        sent: list[str] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+            if not message.get("more_body", True):
+                await asyncio.Event().wait()
+
+        async def receive() -> dict[str, Any]:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+
+        answer = await services.records.answer(principal, "shops", asked, FORMATS[0])
+        await Records(answer, office.log)({}, receive, send)
+        return whole, running, services.records._running[principal.id]
+
+    loop = services.view._task.get_loop()  # type: ignore[union-attr]
+    assert asyncio.run_coroutine_threadsafe(given(), loop).result(20) == (False, 0, 0)
+    assert [r["outcome"] for r in records(office)[-4:]] == ["allowed", "done", "allowed", "done"]
+    assert office.log.events[-1]["event"] == "the end of an answer was not taken"
+
+
 def whole(accept: str, data: bytes) -> None:
     """Read to the end, as a careful reader does: the last batch of a stream says that it is the last."""
     if accept == PARQUET:
@@ -936,6 +981,7 @@ def test_the_api_works_with_its_own_role_only(hub_db: str, empty_db: str, superu
     fill(empty_db, 4)
     with an_office(settings.model_copy(update={"api_database_url": url}), empty_db) as office:
         asker = client(office, "licences")
-        rows, said = asker.rows(limit=4)
+        case = {"item_code": ITEM, "case_number": "CASE-1"}
+        rows, said = asker.rows(limit=4, **case)
         assert (len(rows), said["ended"]) == (4, "done")
-        assert len(asker.rows(limit=100, page=said["next"])[0]) == 5
+        assert len(asker.rows(limit=100, page=said["next"], **case)[0]) == 5

@@ -239,7 +239,7 @@ def test_a_new_version_with_other_partitions_is_refused_and_the_one_in_force_sta
     assert [v.version for v in staffed.contract_versions("staff")] == ["1.0.0"]
 
 
-def test_a_new_version_with_another_key_is_refused_until_a_later_release(staffed: Registry) -> None:
+def test_a_new_version_with_another_key_is_refused(staffed: Registry) -> None:
     keyed = contract_text(version="1.1.0").replace(
         "      - name: citizen_id\n", "      - name: citizen_id\n        primaryKey: true\n        primaryKeyPosition: 2\n"
     )
@@ -247,7 +247,7 @@ def test_a_new_version_with_another_key_is_refused_until_a_later_release(staffed
         staffed.register_resource(keyed, by="p1")
     assert (refusal.value.code, refusal.value.where) == ("resource.key", "staff")
     assert "the key is (id), and this version of the contract changes it to (id, citizen_id)" in str(refusal.value)
-    assert "later release" in str(refusal.value.remedy)
+    assert "another name and withdraw this one on a date" in str(refusal.value.remedy)
     assert staffed.resource("staff").version == "1.0.0"
 
 
@@ -418,7 +418,7 @@ def test_a_revoked_grant_is_not_in_force_and_says_who_and_why(staffed: Registry,
         ({"row_filter": "citizen_id = 'x'"}, "filter.sealed"),
         ({"row_filter": "title = 'x"}, "filter.syntax"),
         ({"row_filter": ""}, "filter.syntax"),
-        ({"quota": {"per_day": 10}}, "grant.quota"),
+        ({"quota": {"burst": 10}}, "grant.quota"),
         ({"legal_basis": " "}, "registry.empty"),
         ({"purposes": []}, "grant.no_purpose"),
     ],
@@ -435,7 +435,13 @@ def test_the_database_refuses_a_grant_with_a_quota_without_a_purpose_or_with_two
 ) -> None:
     made = grant(staffed)
     for change, rule in (
-        ("quota = '{}'", "ck_grant__quota_not_yet_counted"),
+        ("quota = '{}'", "ck_grant__quota_form"),
+        ("quota = '{\"per_year\": 1}'", "ck_grant__quota_form"),
+        ("quota = '{\"per_day\": 0}'", "ck_grant__quota_form"),
+        ("quota = '{\"per_day\": 1.5}'", "ck_grant__quota_form"),
+        ('quota = \'{"per_day": "1"}\'', "ck_grant__quota_form"),
+        ("quota = '{\"burst\": 1}'", "ck_grant__quota_form"),
+        ("quota = '[]'", "ck_grant__quota_form"),
         ("purposes = '{}'", "ck_grant__has_purpose_or_item"),
         ("receiver_system = 'approval'", "ck_grant__one_receiver"),
         ("receiver_department = NULL", "ck_grant__one_receiver"),

@@ -196,9 +196,10 @@ def test_a_contract_whose_columns_are_not_at_the_source_is_refused(with_licences
         connection.execute("ALTER TABLE licences RENAME COLUMN fee TO price")
     text = (tmp_path / "licences.odcs.yaml").read_text("utf-8")
     (tmp_path / "next.yaml").write_text(text.replace("version: 0.1.0", "version: 0.2.0"), "utf-8")
-    said = with_licences("resource", "register", "next.yaml", "--json")
-    assert said.code == 1
-    assert "fee" in said.problem["detail"]
+    for way in (("resource", "register"), ("revision", "give")):
+        said = with_licences(*way, "next.yaml", "--json")
+        assert said.code == 1
+        assert "fee" in said.problem["detail"]
     assert with_licences("resource", "show", "licences", "--json").json["version"] == "0.1.0"
 
 

@@ -25,6 +25,12 @@ def test_resources_of_before_keep_their_state_and_begin_to_count_their_changes(e
                 " VALUES (%s, 't', 'd', %s, %s, %s)",
                 (name, state, NOW, NOW),
             )
+        connection.execute(
+            "INSERT INTO registry.contract_version (resource, version, odcs, hash, status, at, by)"
+            " VALUES ('b', '1.0.0', '', '', 'draft', %s, 'd')",
+            (NOW,),
+        )
+        connection.execute("UPDATE registry.resource SET version = '1.0.0' WHERE name = 'b'")
     assert migrate.upgrade(empty_db) == migrate.head()
     with psycopg.connect(empty_db) as connection:
         kept = connection.execute("SELECT name, state, row_version FROM registry.resource ORDER BY name").fetchall()

@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import NullPool, create_engine
 
+import catalog_registry.registry  # noqa: F401 - the tables of all its parts
 from catalog_registry.store import migrate
 from catalog_registry.store.tables import ADMINISTRATORS, SCHEMA, Base
 from console.local.ports import choose
@@ -26,10 +27,12 @@ NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
 _SHAPE = """
     SELECT 'column', c.relname, concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity)
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-    WHERE c.relnamespace = 'registry'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND c.relname <> 'alembic_version'
+    WHERE c.relnamespace = 'registry'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+    AND c.relname <> 'alembic_version'
     UNION ALL
     SELECT 'constraint', conrelid::regclass::text, conname || ' ' || pg_get_constraintdef(oid)
-    FROM pg_constraint WHERE connamespace = 'registry'::regnamespace AND conrelid::regclass::text NOT LIKE '%alembic%'
+    FROM pg_constraint
+    WHERE connamespace = 'registry'::regnamespace AND contype <> 't' AND conrelid::regclass::text NOT LIKE '%alembic%'
     UNION ALL
     SELECT 'index', tablename, indexdef FROM pg_indexes WHERE schemaname = 'registry' AND tablename <> 'alembic_version'
     ORDER BY 1, 2, 3
@@ -165,11 +168,10 @@ def insert_principal(connection: psycopg.Connection[Any], roles: list[str], *, k
     connection.execute(
         "INSERT INTO registry.department (code, name, created_at) VALUES ('d', 'd', %s) ON CONFLICT DO NOTHING", (NOW,)
     )
-    machine = ("c", "h") if kind == "machine" else (None, None)
     connection.execute(
-        "INSERT INTO registry.principal (id, kind, name, department, roles, client_id, secret_hash, epoch, created_at)"
-        " VALUES ('p', %s, 'p', 'd', %s, %s, %s, 0, %s)",
-        (kind, roles, *machine, NOW),
+        "INSERT INTO registry.principal (id, kind, name, department, roles, client_id, epoch, created_at)"
+        " VALUES ('p', %s, 'p', 'd', %s, %s, 0, %s)",
+        (kind, roles, "c" if kind == "machine" else None, NOW),
     )
 
 

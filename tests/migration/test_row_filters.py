@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from catalog_registry.store import migrate
 from catalog_registry.store.migrations.versions.v0002_row_filter import expression
 from schemas.contract import Field, LogicalType
+from schemas.errors import RejectedError
 from schemas.filter_nodes import Unreadable
 from schemas.rowfilter import check, fits, holds, kept_filter, parse
 from tests.hub import contract
@@ -93,6 +94,20 @@ def test_a_row_filter_that_never_could_be_kept_still_lets_nothing_through(first_
     assert kept.root == Unreadable()
     assert not fits(kept, STAFF)
     assert not holds(kept, {"id": 1, "title": "x", "in": True})
+
+
+def test_an_old_filter_that_lists_more_values_than_a_new_one_may_keeps_choosing_its_rows(first_db: str) -> None:
+    with psycopg.connect(first_db) as connection:
+        old_grant(connection, "g1", {"id": list(range(5_000))})
+    migrate.upgrade(first_db)
+    with psycopg.connect(first_db) as connection:
+        ((text,),) = connection.execute("SELECT row_filter FROM registry.grant_").fetchall()
+    kept = kept_filter(text)
+    assert fits(kept, STAFF)
+    assert [holds(kept, {"id": i, "title": "x", "in": True}) for i in (0, 4_999, 5_000)] == [True, True, False]
+    with pytest.raises(RejectedError) as refusal:
+        parse(text)
+    assert refusal.value.code == "filter.too_large"
 
 
 def passed_before(row: dict[str, Any], row_filter: dict[str, list[Any]]) -> bool:

@@ -19,8 +19,11 @@ from exchange.settings import Settings
 from tests.golden.golden import assert_golden
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/openapi.json"
-NAMELESS = {("path", "name"), ("path", "id"), ("query", "limit"), ("query", "after"), ("header", "If-Match")}
-"""Names of resources, ids of applications, pages and versions: of no person."""
+NAMELESS = {*(("path", name) for name in ("name", "id", "code")), ("header", "If-Match")}
+NAMELESS |= {("query", name) for name in ("limit", "after", "state", "resource", "department", "assigned", "unread")}
+NAMELESS |= {("query", name) for name in ("since", "until", "from", "to", "by", "history", "catalogue", "gone")}
+NAMELESS |= {("query", name) for name in ("basic_code", "at", "format", "base", "names", "drafts", "partial", "check")}
+"""Names of resources and departments, ids of applications, pages, versions, days and what chooses a list: of no person."""
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,9 @@ def test_every_answer_but_success_is_a_problem_document(document: dict[str, Any]
             for status, response in operation["responses"].items():
                 if not status.startswith("2"):
                     assert set(response["content"]) == {"application/problem+json"}
-    assert set(document["paths"][PATH]["post"]["responses"]) == {"200", "400", "401", "403", "413", "415", "503"}
+    assert set(document["paths"][PATH]["post"]["responses"]) == {"200", "400", "401", "403", "413", "415", "429", "503"}
     records = document["paths"][RECORDS]["post"]["responses"]
-    assert set(records) == {"200", "400", "401", "403", "406", "413", "415", "503"}
+    assert set(records) == {"200", "400", "401", "403", "406", "413", "415", "429", "503"}
     assert set(records["200"]["content"]) == {form.media_type for form in FORMATS}
 
 

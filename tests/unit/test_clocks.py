@@ -249,7 +249,13 @@ def test_the_shipped_rules_say_their_days_their_source_and_that_nothing_happens_
         "application.provider_review.unconditional": (1, False),
         "application.provider_review.conditional": (10, False),
         "correction.answer": (10, False),
+        "correction.mediate": (10, True),
+        "correction.mend": (10, True),
+        "demand.appoint": (2, False),
+        "demand.answer": (10, False),
         "contract.breaking_notice": (10, True),
+        "destruction.certificate": (10, True),
+        "destruction.confirm": (5, True),
     }
     for name, rule in rules().items():
         assert rule.id == name
@@ -301,7 +307,7 @@ SOURCE = 'source = "本区办法"\n'
         ("[correction.answer]\nworkdays = 5\n" + SOURCE, "correction", 'is quoted: ["correction.answer"]'),
         ('"correction.answer" = 5', "correction.answer", "a clock rule is a table"),
         ('["correction.answer"]\ndays = 5\n' + SOURCE, "correction.answer.days", "cannot set 'days'"),
-        ('["correction.answer"]\nworkdays = 5\nlate = "grant"\n' + SOURCE, "correction.answer.late", "cannot set 'late'"),
+        ('["correction.answer"]\nworkdays = 5\nlate = "grant"\n' + SOURCE, "correction.answer.late", "late must be escalate"),
         ('["correction.answer"]\nworkdays = 0\n' + SOURCE, "correction.answer.workdays", "a whole number of 1 to 250"),
         ('["correction.answer"]\nworkdays = 251\n' + SOURCE, "correction.answer.workdays", "a whole number of 1 to 250"),
         ('["correction.answer"]\nworkdays = true\n' + SOURCE, "correction.answer.workdays", "a whole number of 1 to 250"),
@@ -317,6 +323,53 @@ def test_a_wrong_file_of_a_deployment_is_refused_with_file_and_key(tmp_path: Pat
     with pytest.raises(RejectedError) as caught:
         load(path)
     assert (caught.value.code, caught.value.where) == ("clocks.rules", f"{path}: {key}")
+    assert said in caught.value.message
+
+
+ANSWER = '["application.provider_review.conditional"]\nworkdays = 10\n' + SOURCE
+
+
+def test_no_shipped_rule_decides_anything_and_each_says_what_a_deployment_may_order() -> None:
+    assert {rule.outcome for rule in rules().values()} == {None}
+    assert {name: rule.outcomes for name, rule in rules().items() if rule.outcomes} == {
+        "application.accept_check": ("accept_check", "return"),
+        "application.provider_review.unconditional": ("approve", "refuse"),
+        "application.provider_review.conditional": ("approve", "refuse"),
+    }
+
+
+def test_a_deployment_orders_an_outcome_with_what_orders_it_and_in_whose_name(tmp_path: Path) -> None:
+    text = ANSWER + 'late = "refuse"\nlate_source = "本区共享管理办法第九条"\nlate_as = "zhang.wei"\n'
+    rule = load(a_file(tmp_path, text))["application.provider_review.conditional"]
+    assert (rule.outcome, rule.late_source, rule.late_as) == ("refuse", "本区共享管理办法第九条", "zhang.wei")
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "said"),
+    [
+        (
+            'late = "refuse"\nlate_as = "zhang.wei"\n',
+            "late_source",
+            "nothing is decided by itself unless it is said on whose word",
+        ),
+        ('late = "refuse"\nlate_source = "办法"\n', "late_as", "nothing is decided by itself unless it is said in whose name"),
+        ('late = "refuse"\nlate_source = " "\nlate_as = "zhang.wei"\n', "late_source", "names what orders the outcome"),
+        (
+            'late = "delete"\nlate_source = "办法"\nlate_as = "zhang.wei"\n',
+            "late",
+            "late must be escalate or approve or refuse",
+        ),
+        ('late_source = "办法"\n', "late_source", "is for an outcome, and late is escalate"),
+    ],
+)
+def test_an_outcome_that_nobody_orders_is_refused(tmp_path: Path, lines: str, key: str, said: str) -> None:
+    path = a_file(tmp_path, ANSWER + lines)
+    with pytest.raises(RejectedError) as caught:
+        load(path)
+    assert (caught.value.code, caught.value.where) == (
+        "clocks.rules",
+        f"{path}: application.provider_review.conditional.{key}",
+    )
     assert said in caught.value.message
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from exchange.query.encode import FORMATS, ROW_GROUP_ROWS, ArrowStream, Csv, Encoder, Ndjson, Parquet, chosen
+from exchange.query.encode import FORMATS, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ArrowStream, Csv, Encoder, Ndjson, Parquet, chosen
 from schemas.batch import ReleasedRows
 from schemas.contract import DataContract, Field, LogicalType
 from schemas.errors import RejectedError
@@ -94,6 +94,17 @@ def test_an_arrow_stream_has_the_contracts_types_and_says_how_it_ended() -> None
     assert (batches[-1][0].num_rows, batches[0][1]) == (0, None)
     with pytest.raises(StopIteration):
         reader.read_next_batch()
+
+
+def test_a_row_group_is_bounded_by_its_bytes_where_the_rows_are_wide() -> None:
+    wide = FULL | {"title": "宽" * 20_000}
+    encoder = Parquet(FIELDS)
+    pieces = [encoder.begin(), *(encoder.rows(released([wide] * 50), 50) for _ in range(20))]
+    file = pq.ParquetFile(io.BytesIO(b"".join([*pieces, encoder.end(SAID)])))
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    assert sum(sizes) == 1_000
+    assert max(sizes) * 60_000 <= ROW_GROUP_BYTES + 50 * 60_000
+    assert file.read().num_rows == 1_000
 
 
 def test_a_parquet_file_is_written_a_row_group_at_a_time() -> None:

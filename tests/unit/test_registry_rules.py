@@ -168,7 +168,7 @@ def test_good_terms_pass() -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"quota": {"per_day": 5}}, "grant.quota"),
+        ({"quota": {"per_year": 5}}, "grant.quota"),
         ({"legal_basis": " \n"}, "registry.empty"),
         ({"purposes": ()}, "grant.no_purpose"),
         ({"purposes": ("Accept Case",)}, "grant.purpose"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from alembic import context
 
+from catalog_registry.store import item_tables  # noqa: F401 - its tables are compared too
 from catalog_registry.store.tables import SCHEMA, Base
 
 
