@@ -33,6 +33,7 @@ LINES = (
     "authorise",
     "usage",
     "import",
+    "registry",
     "dags",
 )
 _MODULES = {"import": "catalogue_import"}

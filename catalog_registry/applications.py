@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import func, or_, select
 
 from catalog_registry.acting import APPLYING, DUTIES_OF_APPLICATION, Sight, check_duty, check_other_person, check_version
-from catalog_registry.grants import Grants
+from catalog_registry.grants import Grants, check_sharing
 from catalog_registry.handing_on import tell
 from catalog_registry.quota import kept_quota, narrowed_quota, quota_of
 from catalog_registry.records import ApplicationRecord, PrincipalRecord, Receiver, ReceiverKind, StepRecord
@@ -91,8 +91,9 @@ class Applications(Grants):
             quota: how often, as ``catalog_registry.quota`` reads it; None: not limited.
 
         Raises:
-            RejectedError: the resource is not published, a field or purpose is not one, the reason or the legal basis is
-                missing, the interval is empty or over, the filter does not fit the contract, the system is another's.
+            RejectedError: the resource is not published or not shared with other departments, a field or purpose is not one,
+                the reason or the legal basis is missing, the interval is empty or over, the filter does not fit the contract,
+                the system is another's.
             DeniedError: the principal has not the role.
         """
         check_said(reason, "the reason of an application")
@@ -109,6 +110,7 @@ class Applications(Grants):
             who = principal_record(known_principal(session, by))
             check_duty(who, "apply for", APPLYING, who.department)
             contract = self._shared(session, resource)
+            check_sharing(session, resource, who.department, contract.department)
             check_fields(contract, fields, asked)
             if system is not None and known(session, System, system, "system").department != who.department:
                 raise refused(f"system {system} is not of {who.department}", "application.other_system", where=system)

@@ -17,11 +17,13 @@ from catalog_registry.resources import SHARED, Resources
 from catalog_registry.rules import check_fits, provider_misfits, refused
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
+from catalog_registry.store.codes import count_code
+from catalog_registry.store.documents import write_documents
 from catalog_registry.store.history import resource_step
 from catalog_registry.store.rows import department_record, known
 from catalog_registry.store.tables import CatalogueEntry as EntryRow
 from catalog_registry.store.tables import CodeSequence, ContractVersion, Department, Resource
-from schemas.catalogue import CatalogueEntry, is_code, official_code, read_code
+from schemas.catalogue import CatalogueEntry, is_code, official_code
 from schemas.catalogue_form import entry_document, read_entry
 from schemas.resource import ResourceName
 
@@ -51,7 +53,8 @@ class Catalogue(Resources):
 
         Raises:
             DeniedError: who asks may not.
-            RejectedError: the entry was changed meanwhile (``registry.conflict``), its fields are not the contract's or its
+            RejectedError: the entry was changed meanwhile (``registry.conflict``), the resource is being reviewed
+                (``resource.under_review``), the entry's fields are not the contract's or its
                 provider is not the department (``catalogue.entry``), or it names another code than the resource's.
         """
         with self._database.change() as change:
@@ -63,12 +66,21 @@ class Catalogue(Resources):
                 at = asked.version or None
                 permit(session, asked, "set catalogue entries", OF_ENTRIES, row.department, here=at, thing=name)
             check_version(expected_version, 0 if here is None else here.version, f"the catalogue entry of {name}")
+            if row.state == ResourceState.SUBMITTED:
+                raise refused(
+                    f"{name} is being reviewed, so its catalogue entry stays as it was submitted",
+                    "resource.under_review",
+                    where=name,
+                    remedy="have it published or rejected first",
+                )
             department = department_record(known(session, Department, row.department, "department"))
+            contract = None
             if row.version is None:
                 self._check_provider(entry, department, name)
                 self._retitle(session, row, entry.title, by)
             else:
-                check_fits(entry, self._in_force(session, row), department)
+                contract = self._in_force(session, row)
+                check_fits(entry, contract, department)
             code = self._code(change, row, entry, by)
             document = entry_document(replace(entry, code=code))
             if here is None:
@@ -80,6 +92,7 @@ class Catalogue(Resources):
             here.version += 1
             change.event("catalogue.set", name, {"version": here.version, "code": code, "by": by})
             session.flush()
+            write_documents(session, row, contract)
             return _record(here)
 
     def entry(self, name: str) -> EntryRecord | None:
@@ -220,19 +233,6 @@ class Catalogue(Resources):
         while session.scalars(select(Resource.name).where(Resource.code == official_code(prefix, number))).first() is not None:
             number += 1
         return official_code(prefix, number)
-
-
-def count_code(session: Session, code: str) -> None:
-    """Keep the number of a code from being given again."""
-    found = read_code(code)
-    if found is None:
-        return
-    prefix, number = found
-    counted = session.get(CodeSequence, prefix)
-    if counted is None:
-        session.add(CodeSequence(prefix=prefix, last=number))
-    else:
-        counted.last = max(counted.last, number)
 
 
 def _visible(seen: Sight | None, *, drafts: bool = False) -> ColumnElement[bool]:

@@ -18,7 +18,8 @@ from catalog_registry.rules import check_fields, check_said, check_terms, refuse
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
 from catalog_registry.store.rows import grant_record, known
-from catalog_registry.store.tables import Department, Grant, Principal, Resource, System
+from catalog_registry.store.tables import CatalogueEntry, Department, Grant, Principal, Resource, System
+from schemas.catalogue import SharingType
 from schemas.contract import DataContract
 from schemas.ids import new_id
 from schemas.rowfilter import Filter, parse
@@ -103,6 +104,7 @@ class Grants(Resources):
         purposes, items = tuple(dict.fromkeys(purposes)), tuple(dict.fromkeys(items))
         check_terms(legal_basis=legal_basis, purposes=purposes, items=items, from_at=from_at, to_at=to_at)
         contract = self._shared(change.session, resource)
+        check_sharing(change.session, resource, _department_of(change.session, receiver), contract.department)
         chosen = parse(row_filter) if isinstance(row_filter, str) else row_filter
         check_fields(contract, fields, chosen)
         _check_receiver(change.session, receiver)
@@ -225,6 +227,29 @@ class Grants(Resources):
             of = {row.receiver_department, *(one.department for one in receiver if one is not None)}
             of.add(session.get_one(Resource, row.resource).department)
             return grant_record(row) if seen.of_department(*(d for d in of if d is not None)) else None
+
+
+def _department_of(session: Session, receiver: Receiver) -> str | None:
+    """Return the department that a receiver is, or is of; None where there is no such receiver."""
+    if receiver.kind is ReceiverKind.DEPARTMENT:
+        return receiver.code
+    if receiver.kind is ReceiverKind.SYSTEM:
+        system = session.get(System, receiver.code)
+        return None if system is None else system.department
+    principal = session.get(Principal, receiver.code)
+    return None if principal is None else principal.department
+
+
+def check_sharing(session: Session, resource: str, department: str | None, provider: str) -> None:
+    """Raise ``RejectedError`` where a resource is not shared 不予共享 and the department is another one than its own."""
+    entry = session.get(CatalogueEntry, resource)
+    if entry is not None and entry.document["sharing_type"] == SharingType.NOT_SHARED and department != provider:
+        raise refused(
+            f"{resource} is not shared with other departments, on the ground that the catalogue names",
+            "resource.not_shared",
+            where=resource,
+            remedy="ask for data that is shared, or make a demand of it",
+        )
 
 
 def _check_receiver(session: Session, receiver: Receiver) -> None:

@@ -17,13 +17,15 @@ from sqlalchemy.orm import Session
 
 from catalog_registry.acting import IMPORTING, check_duty
 from catalog_registry.brought import BadPlace, EntryPlace, Faults, GivenEntry, ImportRefusedError
-from catalog_registry.catalogue import Catalogue, count_code
+from catalog_registry.catalogue import Catalogue
 from catalog_registry.naming import pinyin_name
 from catalog_registry.records import DepartmentRecord, PrincipalRecord
 from catalog_registry.resources import readable_contract
 from catalog_registry.rules import misfits, provider_misfits
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
+from catalog_registry.store.codes import count_code
+from catalog_registry.store.documents import drop_documents
 from catalog_registry.store.rows import department_record, near
 from catalog_registry.store.tables import CatalogueEntry as EntryRow
 from catalog_registry.store.tables import CodeSequence, ContractVersion, Department, Resource, ResourceHistory
@@ -222,6 +224,7 @@ class Imports(Catalogue):
                 entry.document, entry.at, entry.by = step.document, now, by
                 entry.version += 1
                 change.event("catalogue.set", step.name, {"version": entry.version, "code": step.code, "by": by})
+            drop_documents(session, names)
         session.flush()
         entered += [_entered(step, now, by) for step in made]
         for rows_ in _some(entered):

@@ -11,6 +11,7 @@ from catalog_registry.records import RegisteredResource, StepRecord
 from catalog_registry.resources import Resources, check_bound
 from catalog_registry.rules import check_said
 from catalog_registry.states import RESOURCE_LIFE, ResourceEvent, ResourceState
+from catalog_registry.store.documents import place_documents
 from catalog_registry.store.history import end_withdrawal, resource_step
 from catalog_registry.store.rows import known, known_principal, principal_record, step_record
 from catalog_registry.store.tables import RESOURCE_REASONED, ContractVersion, Resource, ResourceHistory
@@ -100,6 +101,7 @@ class Lifecycle(Resources):
                 _TOLD[event], name, {"state": after, "department": row.department, "version": row.version, "by": who.id}
             )
             session.flush()
+            place_documents(session, row)
             done = self._registered(session, row)
         self.refresh_dags()
         return done

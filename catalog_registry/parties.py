@@ -8,6 +8,7 @@ from catalog_registry.asked import OF_DEPARTMENTS, OF_SYSTEMS, Asked, permit
 from catalog_registry.records import DepartmentRecord, SystemRecord
 from catalog_registry.rules import check_code, check_said, refused
 from catalog_registry.store.change import Part
+from catalog_registry.store.documents import rename_department
 from catalog_registry.store.rows import department_record, known, no_cycle, system_record
 from catalog_registry.store.tables import Department, System
 from schemas.codes import CODES
@@ -48,6 +49,8 @@ class Parties(Part):
                 change.session.add(row)
                 change.event("department.made", code, {"name": name, "parent": parent})
             elif (row.name, row.credit_code, row.parent) != (name, credit_code, parent):
+                if row.name != name:
+                    rename_department(change.session, code, row.name, name)
                 row.name, row.credit_code, row.parent = name, credit_code, parent
                 row.version += 1
                 change.event("department.changed", code, {"name": name, "parent": parent})

@@ -16,7 +16,7 @@ from catalog_registry.quota import Quota
 from catalog_registry.secret_place import read_secret, url_with_password
 from catalog_registry.states import ApplicationState, ResourceState
 from catalog_registry.term_states import DestructionState, ExportState
-from schemas.catalogue import CatalogueEntry
+from schemas.catalogue import BasisKind, CatalogueEntry
 from schemas.contract import DataContract
 from schemas.odcs import read_contract
 from schemas.resource import ResourceName
@@ -121,6 +121,16 @@ class UnboundResource:
     created_at: datetime
     changed_at: datetime
     version: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What others see of a resource that is not shared: its name and the reason, as the catalogue says them."""
+
+    name: ResourceName
+    title: str
+    basis_kind: BasisKind
+    basis: str
 
 
 @dataclass(frozen=True, slots=True)

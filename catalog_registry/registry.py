@@ -12,6 +12,7 @@ from catalog_registry.corrections import Corrections
 from catalog_registry.credentials import Credentials
 from catalog_registry.demand_analysis import Analysis
 from catalog_registry.destructions import Destructions
+from catalog_registry.following import Following
 from catalog_registry.harvest.harvests import Harvests
 from catalog_registry.imports import Imports
 from catalog_registry.item_workbook import Workbooks
@@ -26,28 +27,31 @@ from catalog_registry.ratings import Ratings
 from catalog_registry.records import RegistryEvent
 from catalog_registry.reminders import Reminders
 from catalog_registry.revisions import Revisions
+from catalog_registry.search import Search
 from catalog_registry.store.tables import Outbox
 from catalog_registry.withdrawals import Withdrawals
 
 
 class Registry(
-    Parties,
     Overdue,
     Corrections,
     Reminders,
     Revisions,
     Withdrawals,
+    Mine,
+    BulkExports,
+    Following,
     Lifecycle,
     Comparisons,
     Imports,
+    Search,
+    Ratings,
+    Analysis,
+    Parties,
     Principals,
     Credentials,
     Materials,
-    Ratings,
-    Analysis,
     Harvests,
-    Mine,
-    BulkExports,
     Destructions,
     Workbooks,
     LicenceTypes,

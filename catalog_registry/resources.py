@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog_registry import snapshot
@@ -14,6 +14,7 @@ from catalog_registry.asked import OF_DRAFTS, OF_SHARED_CONTRACTS, Asked, permit
 from catalog_registry.handing_on import follow_resource
 from catalog_registry.records import (
     ContractVersionRecord,
+    Cover,
     RegisteredResource,
     SourceRecord,
     UnboundResource,
@@ -24,9 +25,20 @@ from catalog_registry.rules import check_change, check_fits, check_keyed, check_
 from catalog_registry.sources import Sources
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
+from catalog_registry.store.codes import count_code
+from catalog_registry.store.documents import write_documents
 from catalog_registry.store.history import resource_step
 from catalog_registry.store.notice_tables import Revision
-from catalog_registry.store.rows import department_record, grants_of, known, resource_record, source_record, unbound_record
+from catalog_registry.store.rows import (
+    COVERED,
+    cover_record,
+    department_record,
+    grants_of,
+    known,
+    resource_record,
+    source_record,
+    unbound_record,
+)
 from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Department, Resource, Source, System
 from schemas.catalogue_form import read_entry
 from schemas.contract import DataContract
@@ -128,12 +140,15 @@ class Resources(Sources):
         if code is not None and row.code != code:
             done = done or "code"
             row.code, row.changed_at = code, now
+            count_code(change.session, code)
             change.event("resource.coded", contract.name, {"code": code})
         if done is not None:
             row.row_version += 1
             now_has = {"version": row.version, "code": row.code}
             resource_step(change.session, row, done, at=now, by=by, before=before, detail=now_has)
         change.session.flush()
+        if done is not None:
+            write_documents(change.session, row, contract)
         return row
 
     def _check_binds(self, session: Session, row: Resource, contract: DataContract) -> None:
@@ -273,10 +288,12 @@ class Resources(Sources):
     def in_any_state(self, name: str) -> RegisteredResource | UnboundResource:
         """Return a resource, as ``resource``, or a draft that has no contract yet."""
         with self._database.read() as session:
-            row = known(session, Resource, name, "resource")
-            if row.version is None and (entry := session.get(CatalogueEntry, name)) is not None:
-                return unbound_record(row, entry)
-            return self._registered(session, row)
+            return self._in_any_state(session, known(session, Resource, name, "resource"))
+
+    def _in_any_state(self, session: Session, row: Resource) -> RegisteredResource | UnboundResource:
+        if row.version is None and (entry := session.get(CatalogueEntry, row.name)) is not None:
+            return unbound_record(row, entry)
+        return self._registered(session, row)
 
     def unbound(self) -> list[UnboundResource]:
         """Return the drafts that are in the catalogue and have no contract yet, by name."""
@@ -303,39 +320,62 @@ class Resources(Sources):
             )
             return [resource_record(row, sources[row.source], contract) for row, contract in rows if row.source in sources]
 
+    def resource_seen(self, name: str, seen: Sight) -> RegisteredResource | UnboundResource | Cover | None:
+        """Return a resource as somebody may see it; None where there is none, or it is not published and another department's.
+
+        Of a resource that is not shared, others see the name and the reason only.
+        """
+        with self._database.read() as session:
+            row = session.get(Resource, name)
+            if row is None or seen.of_department(row.department):
+                return None if row is None else self._in_any_state(session, row)
+            if row.state != ResourceState.PUBLISHED:
+                return None
+            said = session.execute(select(*COVERED).where(CatalogueEntry.resource == name)).first()
+            return (None if said is None else cover_record(name, said)) or self._registered(session, row)
+
     def catalogue(
         self, seen: Sight, *, after: str | None = None, limit: int = 50
-    ) -> list[RegisteredResource | UnboundResource]:
+    ) -> list[RegisteredResource | UnboundResource | Cover]:
         """Return the resources that may be seen, by name: published ones, and those of the own department, drafts without a
         contract too.
+
+        Of a resource that is not shared, others see the name and the reason only.
 
         Args:
             seen: by whom.
             after: only those after this name.
             limit: so many at most.
         """
+        catalogued = select(CatalogueEntry.resource).where(CatalogueEntry.resource == Resource.name).exists()
+        names = select(Resource.name).where(
+            or_(and_(Resource.version.is_not(None), Resource.source.is_not(None)), and_(Resource.version.is_(None), catalogued))
+        )
+        if not seen.everything:
+            names = names.where(or_(Resource.state == ResourceState.PUBLISHED, Resource.department == seen.department))
+        if after is not None:
+            names = names.where(Resource.name > after)
+        page = names.order_by(Resource.name).limit(limit).subquery()  # first, or a page in the middle reads all before it
         query = (
-            select(Resource, ContractVersion, Source, System.department, CatalogueEntry)
+            select(Resource, ContractVersion, Source, System.department, *COVERED)
+            .join(page, page.c.name == Resource.name)
             .outerjoin(
                 ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version)
             )
             .outerjoin(Source, Source.name == Resource.source)
             .outerjoin(System, System.code == Source.system)
-            .outerjoin(CatalogueEntry, (CatalogueEntry.resource == Resource.name) & Resource.version.is_(None))
-            .where(Resource.version.is_not(None) | CatalogueEntry.resource.is_not(None))
+            .outerjoin(CatalogueEntry, CatalogueEntry.resource == Resource.name)
             .order_by(Resource.name)
-            .limit(limit)
         )
-        if not seen.everything:
-            query = query.where(or_(Resource.state == ResourceState.PUBLISHED, Resource.department == seen.department))
-        if after is not None:
-            query = query.where(Resource.name > after)
         with self._database.read() as session:
             return [
-                unbound_record(row, entry)
-                if contract is None
-                else resource_record(row, source_record(source, department, self._keys_dir), contract)
-                for row, contract, source, department, entry in session.execute(query)
+                (None if seen.of_department(row.department) else cover_record(row.name, said))
+                or (
+                    unbound_record(row, session.get_one(CatalogueEntry, row.name))
+                    if contract is None
+                    else resource_record(row, source_record(source, department, self._keys_dir), contract)
+                )
+                for row, contract, source, department, *said in session.execute(query)
             ]
 
     def contract_versions(self, name: str) -> list[ContractVersionRecord]:

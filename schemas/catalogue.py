@@ -10,7 +10,7 @@ import re
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Self
@@ -241,10 +241,19 @@ def fresh(cycle: UpdateCycle, last_as_of: datetime | None, now: datetime) -> boo
         return None
     if last_as_of is None:
         return False
+    stale = stale_from(cycle, last_as_of)
+    return stale is not None and now < stale
+
+
+def stale_from(cycle: UpdateCycle, as_of: datetime) -> datetime | None:
+    """Return the first instant at which it is no longer fresh, as ``fresh`` says; None where the cycle promises no time."""
+    if cycle in (UpdateCycle.IRREGULAR, UpdateCycle.OTHER):
+        return None
     if cycle is UpdateCycle.REAL_TIME:
-        return now - last_as_of <= REAL_TIME_LAG
-    day, today = last_as_of.astimezone(CHINA).date(), now.astimezone(CHINA).date()
-    return today <= (_months_on(day, _MONTHS[cycle]) if cycle in _MONTHS else day + timedelta(days=_DAYS[cycle]))
+        return as_of + REAL_TIME_LAG + timedelta(microseconds=1)
+    day = as_of.astimezone(CHINA).date()
+    last = _months_on(day, _MONTHS[cycle]) if cycle in _MONTHS else day + timedelta(days=_DAYS[cycle])
+    return datetime.combine(last + timedelta(days=1), time(), CHINA)
 
 
 def _months_on(day: date, months: int) -> date:

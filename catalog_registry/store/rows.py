@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from catalog_registry.quota import kept_quota
 from catalog_registry.records import (
     ApplicationRecord,
+    Cover,
     DepartmentRecord,
     GrantRecord,
     PrincipalKind,
@@ -42,6 +43,7 @@ from catalog_registry.store.tables import (
     Source,
     System,
 )
+from schemas.catalogue import BasisKind, SharingType
 from schemas.catalogue_form import read_entry
 from schemas.errors import Fault, RejectedError
 from schemas.resource import ResourceName
@@ -179,6 +181,24 @@ def unbound_record(row: Resource, entry: CatalogueEntry) -> UnboundResource:
         created_at=row.created_at,
         changed_at=row.changed_at,
     )
+
+
+_SAID: Final = ("sharing_type", "title", "sharing_basis_kind", "sharing_basis")
+COVERED: Final = tuple(CatalogueEntry.document[name].astext for name in _SAID)
+"""What ``cover_record`` needs of an entry, as columns: a page of a list reads no more of it."""
+
+
+def cover_record(name: str, said: Sequence[str | None]) -> Cover | None:
+    """Return what others see of a resource with this entry, where it is not shared; None where it is, or has no entry.
+
+    Args:
+        name: the resource.
+        said: the values of ``COVERED``.
+    """
+    sharing, title, kind, basis = said
+    if sharing != SharingType.NOT_SHARED or title is None or kind is None or basis is None:
+        return None
+    return Cover(ResourceName(name), title, BasisKind(kind), basis)
 
 
 def grant_record(row: Grant) -> GrantRecord:

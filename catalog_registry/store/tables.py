@@ -202,7 +202,10 @@ class ContractVersion(Base):
     """The text of a contract as it was given. A version's text never changes; ``hash`` is its SHA-256 in hex."""
 
     __tablename__ = "contract_version"
-    __table_args__ = (CheckConstraint("status IN ('draft', 'active', 'retired')", name="status_known"),)
+    __table_args__ = (
+        CheckConstraint("status IN ('draft', 'active', 'retired')", name="status_known"),
+        Index("ix_contract_version_with_role", "resource", "version", postgresql_where=text("odcs LIKE '%onedoor.role%'")),
+    )
 
     resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), primary_key=True)
     version: Mapped[str] = mapped_column(primary_key=True)

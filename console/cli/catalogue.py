@@ -11,8 +11,10 @@ import typer
 
 from console.cli import output
 from console.cli.files import write_by
+from console.cli.hub import As
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
+from console.cli.registry import seen_by, seen_fields
 from schemas.errors import Fault, RejectedError
 
 if TYPE_CHECKING:
@@ -52,13 +54,23 @@ def resource_catalogue(
     version: Annotated[
         int | None, typer.Option(help="The version of the entry that was decided on; default: the one it is at now.")
     ] = None,
+    who: As = None,
     as_json: Json = False,
 ) -> None:
     """Show what the official catalogue says of a resource, or set it. The first entry gives the resource its code.
 
+    With --as it is shown as somebody may see it: of a resource that is not shared others see the name and the reason.
+
     Example: onedoor resource catalogue licences --set licences.catalogue.json
     """
+    if who is not None and given is not None:
+        raise typer.BadParameter("--as shows what somebody may see; the console sets an entry")
     with _hub() as hub:
+        from catalog_registry.records import Cover
+
+        if who is not None and isinstance(found := seen_by(hub, name, who), Cover):
+            output.show(seen_fields(found), as_json=as_json)
+            return
         record = hub.registry.entry(name)
         if given is not None:
             entry = _read_entry(given)

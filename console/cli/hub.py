@@ -6,15 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from schemas.clock import CHINA
 from schemas.errors import Fault, RejectedError
 
 if TYPE_CHECKING:
+    from catalog_registry.acting import Sight
     from exchange.bootstrap import Hub
 
 _MAX_CONTRACT_BYTES = 4 << 20
+
+As = Annotated[
+    str | None, typer.Option("--as", help="Who asks: name, id or client id of a principal; default: the console, sees all.")
+]
+"""The option of a command that shows what the named principal may see."""
 
 
 @contextmanager
@@ -28,6 +36,13 @@ def opened() -> Iterator[Hub]:
         yield hub
     finally:
         hub.close()
+
+
+def sees(hub: Hub, who: str | None) -> Sight:
+    """Return what somebody may see; the console itself, where nobody is named, sees everything."""
+    from catalog_registry.acting import Sight, sight
+
+    return Sight(everything=True, department=None) if who is None else sight(hub.registry.principal(who))
 
 
 def contract_text(file: Path) -> str:

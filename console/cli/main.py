@@ -30,6 +30,7 @@ MODULES = (
     "items",
     "licence_types",
     "sheets",
+    "search",
     "runs",
     "audit",
     "bus",

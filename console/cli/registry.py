@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import output
+from console.cli.hub import As, sees
 from console.cli.hub import contract_text as _read
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
@@ -24,6 +25,7 @@ from schemas.secret import Secret
 
 if TYPE_CHECKING:
     from catalog_registry.records import (
+        Cover,
         GrantRecord,
         PrincipalRecord,
         Receiver,
@@ -207,12 +209,15 @@ def resource_register(
         )
 
 
-def resource_list(as_json: Json = False) -> None:
-    """List the registered resources.
+def resource_list(who: As = None, as_json: Json = False) -> None:
+    """List the registered resources; with --as those that somebody may see.
 
     Example: onedoor resource list
     """
     with _hub() as hub:
+        if who is not None:
+            _list_seen(hub, who, as_json=as_json)
+            return
         rows, drafts = hub.registry.resources(), hub.registry.unbound()
         output.show(
             [_resource_fields(r) for r in rows] + [_unbound_fields(r) for r in drafts],
@@ -225,18 +230,33 @@ def resource_list(as_json: Json = False) -> None:
         )
 
 
+def _list_seen(hub: Hub, who: str, *, as_json: bool) -> None:
+    """List what somebody may see; of a resource that is not shared the name and the reason."""
+    seen, rows, after = sees(hub, who), [], None
+    while page := hub.registry.catalogue(seen, after=after, limit=500):
+        rows += [seen_fields(r) for r in page]
+        after = page[-1].name
+    names = ("name", "title", "department", "version", "state", "not_shared")
+    text = [[row.get(n) or "" for n in names[:-1]] + [(row.get("not_shared") or {}).get("basis", "")] for row in rows]
+    output.show(rows, as_json=as_json, text=lambda: output.table(("resource", *names[1:]), text))
+
+
 def resource_show(
     name: Annotated[str, typer.Argument(help="The resource.")],
     contract: Annotated[bool, typer.Option("--contract", help="Print the contract's own text.")] = False,
+    who: As = None,
     as_json: Json = False,
 ) -> None:
-    """Show a resource: its fields, versions and grants.
+    """Show a resource: its fields, versions and grants; with --as what somebody may see of it.
 
     Example: onedoor resource show divisions --contract > divisions.odcs.yaml
     """
     with _hub() as hub:
         from catalog_registry.records import UnboundResource
 
+        if who is not None:
+            output.show(seen_fields(seen_by(hub, name, who), fields=True), as_json=as_json)
+            return
         made = hub.registry.resource(name) if contract else hub.registry.in_any_state(name)
         if isinstance(made, UnboundResource):
             fields = [{"name": f.name, "type": f.data_type, "key": f.primary_key, "title": f.title} for f in made.entry.fields]
@@ -264,6 +284,37 @@ def resource_show(
         shown["grants"] = [g.id for g in hub.registry.grants(resource=name)]
         shown["ends_at"] = None if (plan := hub.registry.withdrawal(name)) is None else plan.at
         output.show(shown, as_json=as_json, text=lambda: _resource_text(shown))
+
+
+def seen_by(hub: Hub, name: str, who: str) -> RegisteredResource | UnboundResource | Cover:
+    """Return a resource as somebody may see it.
+
+    Raises:
+        RejectedError: there is none, or it is not for that one to see; the two are told alike.
+    """
+    found = hub.registry.resource_seen(name, sees(hub, who))
+    if found is None:
+        raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
+    return found
+
+
+def seen_fields(found: RegisteredResource | UnboundResource | Cover, *, fields: bool = False) -> dict[str, Any]:
+    """Return what is told of a resource to somebody who may see this of it: no source, no grant."""
+    from catalog_registry.records import Cover, UnboundResource
+
+    if isinstance(found, Cover):
+        why = {"basis_kind": found.basis_kind.value, "basis": found.basis}
+        return {"name": found.name, "title": found.title, "not_shared": why}
+    shown: dict[str, Any] = {
+        name: getattr(found, name) for name in ("name", "code", "title", "department", "state", "version", "row_version")
+    }
+    if not fields:
+        return shown
+    if isinstance(found, UnboundResource):
+        shown["fields"] = [{"name": f.name, "type": f.data_type, "title": f.title} for f in found.entry.fields]
+    else:
+        shown["fields"] = [{"name": f.name, "type": f.logical_type.value, "title": f.title} for f in found.contract.fields]
+    return shown
 
 
 # Grants --------------------------------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ from exchange.api import (
     party_routes,
     registry_forms,
     registry_routes,
+    search_forms,
+    search_routes,
     terms_forms,
     terms_routes,
     usage_routes,
@@ -35,6 +37,7 @@ from exchange.api.registry_frame import Problems
 from exchange.api.services import Services
 
 ROUTES: Final[tuple[Callable[[FastAPI, Services, Problems], None], ...]] = (
+    search_routes.search_routes,
     registry_routes.registry_routes,
     correction_routes.correction_routes,
     demand_routes.demand_routes,
@@ -60,4 +63,5 @@ FORMS: Final[tuple[type[msgspec.Struct] | Any, ...]] = (
     *notice_forms.FORMS,
     *terms_forms.FORMS,
     *item_forms.FORMS,
+    *search_forms.FORMS,
 )

@@ -10,7 +10,7 @@ import msgspec
 
 from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.demand_records import RatingSum
-from catalog_registry.records import ApplicationRecord, RegisteredResource, StepRecord, UnboundResource
+from catalog_registry.records import ApplicationRecord, Cover, RegisteredResource, StepRecord, UnboundResource
 from catalog_registry.store.tables import WAYS
 from exchange.api.catalogue_forms import ImportAnswer, NationalEntry, TemplateAnswer
 
@@ -100,17 +100,25 @@ class FieldAnswer(msgspec.Struct, frozen=True):
     personal: bool
 
 
+class NotSharedAnswer(msgspec.Struct, frozen=True):
+    """Why a resource is not shared."""
+
+    basis_kind: Annotated[str, msgspec.Meta(description="1 law, 2 policy, 3 sensitive, 4 other")]
+    basis: str
+
+
 class ResourceLine(msgspec.Struct, frozen=True):
-    """A resource in a list."""
+    """A resource in a list. Of one that is not shared others see name, title and ``not_shared``: the rest is null."""
 
     name: str
     code: str | None
     title: str
-    department: str
-    state: str
+    department: str | None
+    state: str | None
     version: Annotated[str | None, msgspec.Meta(description="of its contract; null: a draft that has none yet")]
-    row_version: Annotated[int, msgspec.Meta(description="raised by every change; the number in the ETag")]
-    changed_at: datetime
+    row_version: Annotated[int | None, msgspec.Meta(description="raised by every change; the number in the ETag")]
+    changed_at: datetime | None
+    not_shared: Annotated[NotSharedAnswer | None, msgspec.Meta(description="null: it may be seen")] = None
 
 
 class RatingSumAnswer(msgspec.Struct, frozen=True):
@@ -120,10 +128,10 @@ class RatingSumAnswer(msgspec.Struct, frozen=True):
     departments: Annotated[int, msgspec.Meta(description="how many departments rated it")]
 
 
-class ResourceAnswer(ResourceLine, frozen=True):
+class ResourceAnswer(ResourceLine, frozen=True, kw_only=True):
     """A resource."""
 
-    fields: Sequence[FieldAnswer]
+    fields: Annotated[Sequence[FieldAnswer] | None, msgspec.Meta(description="null where it is not shared")]
     rating: Annotated[RatingSumAnswer | None, msgspec.Meta(description="null where nobody rated it")] = None
 
 
@@ -203,16 +211,18 @@ class ApplicationPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def resource_line(found: RegisteredResource | UnboundResource) -> ResourceLine:
+def resource_line(found: RegisteredResource | UnboundResource | Cover) -> ResourceLine:
     """Return a resource for a list."""
-    return msgspec.convert(_line(found), ResourceLine)
+    return ResourceLine(**_line(found))
 
 
-def resource_answer(found: RegisteredResource | UnboundResource, rated: RatingSum | None) -> ResourceAnswer:
+def resource_answer(found: RegisteredResource | UnboundResource | Cover, rated: RatingSum | None) -> ResourceAnswer:
     """Return a resource with its fields and the mean of its ratings; never where it is read from.
 
     Of a draft without a contract the fields are those that the catalogue has.
     """
+    if isinstance(found, Cover):
+        return ResourceAnswer(**_line(found), fields=None)
     if isinstance(found, UnboundResource):
         catalogued = [FieldAnswer(f.name, f.title, "", f.data_type, f.primary_key, False) for f in found.entry.fields]
         return ResourceAnswer(**_line(found), fields=catalogued)
@@ -223,7 +233,11 @@ def resource_answer(found: RegisteredResource | UnboundResource, rated: RatingSu
     return ResourceAnswer(**_line(found), fields=fields, rating=rating)
 
 
-def _line(found: RegisteredResource | UnboundResource) -> dict[str, Any]:
+def _line(found: RegisteredResource | UnboundResource | Cover) -> dict[str, Any]:
+    if isinstance(found, Cover):
+        hidden = dict.fromkeys(("code", "department", "state", "version", "row_version", "changed_at"))
+        why = NotSharedAnswer(found.basis_kind.value, found.basis)
+        return {"name": str(found.name), "title": found.title, "not_shared": why} | hidden
     return {
         "name": str(found.name),
         "code": found.code,

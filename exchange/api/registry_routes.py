@@ -21,9 +21,15 @@ from catalog_registry.acting import (
     sight,
 )
 from catalog_registry.application_clock import ApplicationClock, clocks_of
-from catalog_registry.records import ApplicationRecord, PrincipalRecord, RegisteredResource, UnboundResource
+from catalog_registry.records import (
+    ApplicationRecord,
+    Cover,
+    PrincipalRecord,
+    RegisteredResource,
+    UnboundResource,
+)
 from catalog_registry.registry import Registry
-from catalog_registry.states import ApplicationEvent, ResourceEvent, ResourceState
+from catalog_registry.states import ApplicationEvent, ResourceEvent
 from exchange.api.asking import Body, body_of
 from exchange.api.registry_forms import (
     ApplicationAnswer,
@@ -81,7 +87,10 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
 
     @route("GET", "", summary="List the resources", answer=ResourcePage, listed=True, who=EVERYBODY, note=_UNPUBLISHED)
     async def resources(request: Request) -> Response:
-        """List published resources and, whatever their state, those of the own department; centre and auditor see all."""
+        """List published resources and, whatever their state, those of the own department; centre and auditor see all.
+
+        Of a resource that is not shared, others see name, title and reason.
+        """
         seen = sight(asker_of(services, request))
         after, limit = page_of(request, NAME)
         rows = await in_thread(services.reads, lambda: services.hub.registry.catalogue(seen, after=after, limit=limit + 1))
@@ -90,7 +99,9 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
 
     @route("GET", "/{name}", summary="Show a resource", answer=ResourceAnswer, tagged=True, who=EVERYBODY, note=_UNPUBLISHED)
     async def resource(request: Request) -> Response:
-        """Show a resource with its fields. Of one that is not published and not of the own department nothing is shown."""
+        """Show a resource with its fields. Of one that is not published and not of the own department nothing is shown, of one
+        that is not shared the name and the reason.
+        """
         found = await seen_in_any_state(services, sight(asker_of(services, request)), request.path_params["name"])
         return await answer_resource(services, found)
 
@@ -99,7 +110,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
         """Show who did what, when and why, to the resource's department, the centre and the auditor."""
         seen = sight(asker_of(services, request))
         found = await seen_in_any_state(services, seen, request.path_params["name"])
-        if not seen.of_department(found.department):
+        if isinstance(found, Cover) or not seen.of_department(found.department):
             raise DeniedError(
                 "the history of a resource is for its department, the centre and the auditor",
                 code="registry.history",
@@ -123,7 +134,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
             """Take a step of a resource's life."""
             who = asker_of(services, request)
             seen = sight(who)
-            found = await seen_in_any_state(services, seen, request.path_params["name"])
+            found = await _to_act_on(services, who, seen, request.path_params["name"], event)
             version, body = version_of(request, found.name), await body_of(request, StepBody)
             done = await recorded(
                 services,
@@ -172,7 +183,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
         """Ask for fields of a published resource, in the name of the principal's department."""
         who = asker_of(services, request)
         body = await body_of(request, ApplyBody)
-        found = await seen_resource(services, sight(who), body.resource)
+        found = await seen_in_any_state(services, sight(who), body.resource)
 
         def ask() -> ApplicationRecord:
             asked = {name: getattr(body, name) for name in body.__struct_fields__} | {"quota": quota_given(body.quota)}
@@ -272,7 +283,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
 
 
 async def seen_resource(services: Services, seen: Sight, name: str) -> RegisteredResource:
-    """Return a resource with a contract that may be seen. Raises ``RejectedError`` where there is none."""
+    """Return a resource with a contract, all of which may be seen. Raises ``RejectedError`` where there is none."""
     found = await seen_in_any_state(services, seen, name)
     if isinstance(found, UnboundResource):
         raise RejectedError(
@@ -282,21 +293,49 @@ async def seen_resource(services: Services, seen: Sight, name: str) -> Registere
             remedy="bind it: register a contract of that name",
             fault=Fault.CLIENT,
         )
-    return found
-
-
-async def seen_in_any_state(services: Services, seen: Sight, name: str) -> RegisteredResource | UnboundResource:
-    """Return a resource that may be seen, also a draft without a contract. Raises ``RejectedError`` where there is none."""
-    found = await read_known(services, services.hub.registry.in_any_state, name, NAME, "resource.unknown")
-    if found is None or not (found.state is ResourceState.PUBLISHED or seen.of_department(found.department)):
+    if isinstance(found, Cover):
         raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
     return found
 
 
-async def answer_resource(services: Services, found: RegisteredResource | UnboundResource, *, status: int = 200) -> Response:
+async def seen_in_any_state(services: Services, seen: Sight, name: str) -> RegisteredResource | UnboundResource | Cover:
+    """Return what may be seen of a resource, of one that is not shared its cover. Raises ``RejectedError`` where nothing is."""
+
+    def read(known: str) -> RegisteredResource | UnboundResource | Cover | None:
+        return services.hub.registry.resource_seen(known, seen)
+
+    found = await read_known(services, read, name, NAME, "resource.unknown")
+    if found is None:
+        raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
+    return found
+
+
+async def answer_resource(
+    services: Services, found: RegisteredResource | UnboundResource | Cover, *, status: int = 200
+) -> Response:
     """Return a resource with its rating."""
+    if isinstance(found, Cover):
+        return json_answer(resource_answer(found, None), status=status)
     rated = await in_thread(services.reads, lambda: services.hub.registry.rating_of(found.name))
     return json_answer(resource_answer(found, rated), tag=found.row_version, status=status)
+
+
+async def _to_act_on(
+    services: Services, who: PrincipalRecord, seen: Sight, name: str, event: ResourceEvent
+) -> RegisteredResource | UnboundResource:
+    """Return the resource that a step is for. One that is not shared is of another department, which is not named."""
+    found = await seen_in_any_state(services, seen, name)
+    if isinstance(found, Cover):
+
+        def deny() -> RegisteredResource:
+            raise DeniedError(
+                f"{who.name} is of {who.department} and may not {event} what is another department's",
+                code="registry.other_department",
+                fault=Fault.CLIENT,
+            )
+
+        return await recorded(services, who, RESOURCE_KIND, event, found.name, deny, lambda _: {})
+    return found
 
 
 async def _application(services: Services, seen: Sight, application: str) -> ApplicationRecord:

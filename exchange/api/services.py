@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from catalog_registry.registry import Registry
+from exchange.api.misses import Misses
 from exchange.bootstrap import Hub, open_hub
 from exchange.licences.grouped import GroupedReader, probe
 from exchange.licences.lookup import Lookup
@@ -73,6 +74,7 @@ class Services:
         self.verifier = TokenVerifier.of(keys, self.view.current)
         self.tokens_at_once = asyncio.Semaphore(TOKENS_AT_ONCE)
         self.files = ThreadPoolExecutor(1, "registry-file")
+        self.misses = Misses(self.registry, self.steps, self.log)
         self.view.start()
         self._sums = asyncio.create_task(self._sum_up(), name="refusals")
         self._tidying = asyncio.create_task(self._tidy(), name="quotas")
@@ -87,6 +89,7 @@ class Services:
             await self.lookup.refusals.flush()
         except TransientError as error:
             self.log.warning("sums of refusals were not recorded", code=error.code)
+        await self.misses.flush()
         await self.ledger.close()
         await self.reader.close()
         await self._rows.close()
@@ -147,3 +150,4 @@ class Services:
                 await self.lookup.refusals.flush(ended_only=True)
             except TransientError as error:
                 self.log.warning("sums of refusals wait", code=error.code)
+            await self.misses.flush()

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from catalog_registry.following import Published
 from catalog_registry.records import PrincipalRecord
 from catalog_registry.registry import Registry
 from catalog_registry.store.change import CHANNEL
@@ -26,6 +27,16 @@ from schemas.landed import key_columns, lookup_column, lookup_fields
 
 CLOSED_AFTER_S: Final = 5.0
 POLL_S: Final = 1.0
+WHOLE_AFTER_S: Final = 60.0
+"""The first change so long after all was read has all read again, whatever it tells of itself."""
+
+_FOLLOWED: Final = ("resource", "grant", "principal", "item")
+_OF_NO_MATTER: Final = (
+    *("application", "catalogue", "department", "system", "source", "correction", "demand", "notice", "revision"),
+    *("withdrawal", "reminder", "escalated", "outcome", "destruction", "export", "harvest", "licence_type"),
+)
+"""Kinds of events: those whose subjects are read again, and those that change nothing of what is known here."""
+
 _TIMEOUT_S: Final = 3.0
 _MOST_CONTRACTS: Final = 1024
 
@@ -51,6 +62,8 @@ class Known:
     """Published resources with the role, by name."""
     accepted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Item code → licence types that one of its materials accepts."""
+    event: int = 0
+    """The last event of the registry that was surely seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +100,58 @@ class LicenceTable:
 
 def load(registry: Registry) -> Known:
     """Read the registry. The version is read first: a change that comes between is seen again at the next look."""
-    version = registry.version()
-    published = [r for r in registry.resources() if r.state == "published"]
-    contracts = [r.contract for r in published]
-    accepted = {
+    place = registry.place()
+    published = registry.published()
+    return Known(
+        place.version,
+        GrantIndex(registry.grants(), published.names, place.version),
+        {p.id: p for p in registry.principals()},
+        published.cases,
+        published.licences,
+        _accepted(registry),
+        place.event,
+    )
+
+
+def follow(registry: Registry, known: Known) -> Known:
+    """Return what is known after the changes since; only what they touched is read. It is what ``load`` would return.
+
+    Where a change told of itself in a way that is not known here, or told nothing, or there were too many, all is read.
+    """
+    place = registry.place()
+    events = registry.events_since(known.event)
+    if not events or known.event == 0:
+        return load(registry)
+    touched: dict[str, set[str]] = {kind: set() for kind in _FOLLOWED}
+    for type_, subject in events:
+        kind = type_.partition(".")[0]
+        if kind in touched:
+            touched[kind].add(subject)
+        elif kind not in _OF_NO_MATTER:
+            return load(registry)
+    grants, principals, cases, licences = known.grants, known.principals, known.cases, known.licences
+    resources = touched["resource"]
+    published = registry.published(resources) if resources else Published(frozenset(), (), ())
+    if resources:
+        cases = tuple(sorted({*cases} - resources | {*published.cases}))
+        licences = tuple(sorted({*licences} - resources | {*published.licences}))
+    if touched["principal"]:
+        principals = {**principals, **{p.id: p for p in registry.principals_of(touched["principal"])}}
+    grants = grants.changed(
+        registry.grants_of(touched["grant"]) if touched["grant"] else (),
+        published=published.names,
+        gone=resources - published.names,
+        version=place.version,
+    )
+    accepted = _accepted(registry) if touched["item"] else known.accepted
+    return Known(place.version, grants, principals, cases, licences, accepted, place.event)
+
+
+def _accepted(registry: Registry) -> dict[str, frozenset[str]]:
+    return {
         item: frozenset(kind for kinds in materials.values() for kind in kinds)
         for item, materials in registry.item_licence_types().items()
     }
-    return Known(
-        version,
-        GrantIndex(registry.grants(), [r.name for r in published], version),
-        {p.id: p for p in registry.principals()},
-        tuple(c.name for c in contracts if c.case_role is not None),
-        tuple(c.name for c in contracts if c.licence_role is not None),
-        accepted,
-    )
 
 
 class RegistryView:
@@ -119,6 +169,7 @@ class RegistryView:
         self._log = log
         self._monotonic = monotonic
         self._contact = float("-inf")
+        self._whole = float("-inf")
         self._wake = asyncio.Event()
         self._refreshed: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -173,6 +224,7 @@ class RegistryView:
         while True:
             try:
                 connection = await asyncpg.connect(self._url, timeout=_TIMEOUT_S)
+                self._whole = float("-inf")  # who was away reads all again
                 try:
                     await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
                     while True:
@@ -196,7 +248,7 @@ class RegistryView:
         self._refreshed = []
         try:
             version = await connection.fetchval("SELECT value FROM registry.version", timeout=_TIMEOUT_S)
-            known = self.known if version == self.known.version else await asyncio.to_thread(load, self._registry)
+            known = self.known if version == self.known.version else await self._read(asked)
             rows = await connection.fetch(_SERVED, [*known.cases, *known.licences], timeout=_TIMEOUT_S)
             served = {row["name"]: await self._serving(row) for row in rows}
         except BaseException:
@@ -211,6 +263,14 @@ class RegistryView:
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+
+    async def _read(self, asked: float) -> Known:
+        """Return what is known now: all of it where that was long ago, else what the changes since touched."""
+        if self.known.version < 0 or asked - self._whole >= WHOLE_AFTER_S:
+            known = await asyncio.to_thread(load, self._registry)
+            self._whole = asked
+            return known
+        return await asyncio.to_thread(follow, self._registry, self.known)
 
     async def _serving(self, row: Any) -> Served:
         before = self._served.get(row["name"])

@@ -113,10 +113,33 @@ class GrantIndex:
         found: dict[_Place, list[Grant]] = defaultdict(list)
         for grant in grants:
             found[grant.receiver.kind, grant.receiver.code, grant.resource].append(grant)
-        self._by_receiver = {k: tuple(sorted(v, key=lambda g: (-len(g.fields), g.id))) for k, v in found.items()}
+        self._by_receiver = {place: _in_order(of) for place, of in found.items()}
         self._ready: dict[_Place, _Ready] = {}
         self._resources = frozenset(resources)
         self.version = version
+
+    def changed(
+        self, grants: Iterable[Grant], *, published: Collection[str], gone: Collection[str], version: int
+    ) -> GrantIndex:
+        """Return the index after a change; it says what one says that is built of all grants and resources as they are then.
+
+        Args:
+            grants: those that were made or changed. A grant keeps its receiver and its resource, and is never forgotten.
+            published: resources that are published now.
+            gone: resources that are not.
+            version: the registry's version that both were read at.
+        """
+        index = GrantIndex((), (), version)
+        index._by_receiver, index._ready = dict(self._by_receiver), dict(self._ready)
+        changed: dict[_Place, dict[str, Grant]] = defaultdict(dict)
+        for grant in grants:
+            changed[grant.receiver.kind, grant.receiver.code, grant.resource][grant.id] = grant
+        for place, of in changed.items():
+            kept = {grant.id: grant for grant in self._by_receiver.get(place, ())} | of
+            index._by_receiver[place] = _in_order(kept.values())
+            index._ready.pop(place, None)
+        index._resources = (self._resources - frozenset(gone)) | frozenset(published)
+        return index
 
     def published(self, resource: str) -> bool:
         """Say whether a resource is there and published."""
@@ -141,6 +164,11 @@ class GrantIndex:
             return None
         ready = self._ready[place] = _Ready(grants)
         return ready
+
+
+def _in_order(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """Return grants in the order in which they are tried: the widest first."""
+    return tuple(sorted(grants, key=lambda grant: (-len(grant.fields), grant.id)))
 
 
 class _Span(msgspec.Struct, frozen=True):

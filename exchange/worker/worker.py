@@ -21,6 +21,7 @@ from exchange.store.land import CONSUMER, Lander
 from exchange.store.positions import positions
 from exchange.worker.destructions import ask_destructions, remind
 from exchange.worker.duties import hold
+from exchange.worker.found import Found
 from exchange.worker.outbox import publish_outbox
 from exchange.worker.report import Reporter
 from exchange.worker.sweep import sweep
@@ -234,6 +235,7 @@ class Worker:
                 ("clocks", 60.0, lambda: hub.registry.remind(hub.clock_rules, hub.workdays)),
                 ("dags", 30.0, hub.registry.refresh_dags),
                 ("items", 10.0, Bringer(hub).look),
+                ("search", 10.0, Found(hub, connection)),
                 ("bus", 600.0, hub.maintain_bus),
                 ("destructions", 2.0, lambda: ask_destructions(hub, connection)),
                 ("reminders", 60.0, lambda: remind(hub)),
