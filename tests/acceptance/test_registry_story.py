@@ -55,6 +55,9 @@ class Way(Protocol):
     def step(self, resource: str, what: str, by: str, why: str = "") -> str:
         """Take a step of a resource; return its state."""
 
+    def find(self, words: str) -> list[str]:
+        """Search the catalogue, as the clerk; return what was found."""
+
     def apply(self, resource: str) -> str:
         """Apply, as a clerk of civil affairs; return the application."""
 
@@ -99,6 +102,10 @@ class ByHttp:
     def step(self, resource: str, what: str, by: str, why: str = "") -> str:
         return str(self.seen(f"/resources/{resource}", what, by, why=why)["state"])
 
+    def find(self, words: str) -> list[str]:
+        found = self.call("POST", "/resources/search", "clerk", {"words": words}).json()["resources"]
+        return [one["name"] for one in found]
+
     def apply(self, resource: str) -> str:
         body = {"resource": resource, "fields": ASKED, "reason": "核对救助对象的许可", "legal_basis": "国令809", "to_at": UNTIL}
         return str(self.call("POST", "/applications", "clerk", body | {"purposes": [PURPOSE], "items": [ITEM]}).json()["id"])
@@ -139,6 +146,9 @@ class ByCommand:
 
     def step(self, resource: str, what: str, by: str, why: str = "") -> str:
         return str(self.run("resource", what, resource, "--as", by, *(("--why", why) if why else ()))["state"])
+
+    def find(self, words: str) -> list[str]:
+        return [one["name"] for one in self.run("resource", "search", words, "--as", "clerk")["resources"]]
 
     def apply(self, resource: str) -> str:
         fields = [word for name in ASKED for word in ("--field", name)]
@@ -247,6 +257,7 @@ def test_market_supervision_shares_and_civil_affairs_gets_just_what_was_granted_
     assert by.step(name, "submit", "editor") == "submitted"
     assert by.step(name, "publish", "officer") == "published"
     assert office.made.collect(name).state == "proved"
+    assert by.find(name) == [name]
 
     # Civil affairs applies on the Monday before National Day; the centre checks on Wednesday, within its two working days.
     at(office, 2026, 9, 28, 9)
@@ -310,6 +321,8 @@ def test_market_supervision_shares_and_civil_affairs_gets_just_what_was_granted_
     assert (cut["reason"], cut["manifest"]["rows"]) == ("grant.revoked", len(read))
     with DatabaseEvidence.open(office.hub.connect) as evidence:
         assert verify(evidence, office.hub.keys.ledger_public_key()).intact
+    if isinstance(by, ByCommand):
+        assert by.run("audit", "verify")["intact"] is True
 
 
 def pick(clock: dict[str, Any]) -> tuple[str, str, int, str]:
