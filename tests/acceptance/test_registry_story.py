@@ -36,7 +36,7 @@ TABLE = """CREATE TABLE permits (licence_id text PRIMARY KEY, licence_type text,
   holder_number_type text, holder_number text, home_address text, state text, issued_on date, valid_from date, valid_to date,
   trust_level text)"""
 FILL = f"""INSERT INTO permits
-  SELECT 'P' || lpad(i::text, 6, '0'), 'T-ID', '许可' || i || repeat('·韶关市曲江区', 40), '曲持证' || i % 4, '111',
+  SELECT 'P' || lpad(i::text, 6, '0'), 'T-ID', '许可' || i || repeat('·韶关市曲江区', 100), '曲持证' || i % 4, '111',
          (ARRAY['{number(1)}', '{number(2)}', '{number(3)}'])[1 + i % 3], '马坝镇', '01', date '2020-05-04', date '2020-05-04',
          date '2099-05-03', CASE WHEN i % 3 = 0 THEN 'A' ELSE 'B' END
   FROM generate_series(1, {ROWS}) AS i"""
