@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Final, Literal
 
 from sqlalchemy import and_, func, or_, select, update
@@ -347,7 +347,10 @@ class Resources(Sources):
             return [unbound_record(row, entry) for row, entry in session.execute(query)]
 
     def resources(self, names: Collection[str] | None = None) -> list[RegisteredResource]:
-        """Return the resources that have a contract, all or those of these names, by name. Contracts are parsed when asked for."""
+        """Return the resources that have a contract, all or those of these names, by name.
+
+        Contracts are parsed when they are asked for.
+        """
         sources = {s.name: s for s in self.sources()}
         query = (
             select(Resource, ContractVersion)

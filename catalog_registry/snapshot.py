@@ -33,7 +33,7 @@ class Collected:
 
     name: str
     title: str
-    source: str
+    source: str | None  # there is one: it is collected
     system: str
     department: str
     state: str

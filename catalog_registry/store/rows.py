@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, TypeVar
 
-from sqlalchemy import ColumnElement, inspect, or_, select
+from sqlalchemy import SQLColumnExpression, inspect, or_, select
 from sqlalchemy.orm import Session
 
 from catalog_registry.quota import kept_quota
@@ -116,7 +116,7 @@ def no_cycle(session: Session, code: str, parent: str | None) -> None:
         above = known(session, Department, above, "department").parent
 
 
-def _near(session: Session, text: str, column: ColumnElement[str]) -> str:
+def _near(session: Session, text: str, column: SQLColumnExpression[str]) -> str:
     """Return near names, as ``near``; what there is is read only where they are wanted.
 
     Of more than ``MOST_NEAR`` those are looked at that come, in their order, from the first letters of the text on.

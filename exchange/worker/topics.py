@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exchange.store.runs import error_json
 from schemas.errors import OneDoorError, TransientError
-from schemas.resource import data_topic
+from schemas.resource import data_topic, resource_name
 
 if TYPE_CHECKING:
     from exchange.bootstrap import Hub
@@ -72,4 +72,4 @@ class Topics:
         return there
 
     def _topic(self, resource: str) -> str:
-        return data_topic(self.hub.settings.division, resource)
+        return data_topic(self.hub.settings.division, resource_name(resource))

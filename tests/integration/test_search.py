@@ -407,7 +407,7 @@ def test_the_workers_duty_makes_what_is_missing_notes_runs_and_forgets_old_misse
 
 def test_documents_that_are_lost_or_of_an_older_release_are_made_again(registry: Registry, hub_db: str) -> None:
     set_entry(registry, "staff", title="名录", **NOT_SHARED)
-    query = "SELECT resource, cover, seen, department, heading, facets, tokens FROM registry.search_document ORDER BY 1, 2"
+    query = "SELECT resource, cover, seen, department, facets, tokens FROM registry.search_document ORDER BY 1, 2"
 
     def kept() -> list[tuple[Any, ...]]:
         with psycopg.connect(hub_db) as connection:
@@ -421,7 +421,7 @@ def test_documents_that_are_lost_or_of_an_older_release_are_made_again(registry:
     assert (registry.index_missing(), registry.index_missing()) == (1, 0)
     assert kept() == before
     with psycopg.connect(hub_db) as connection:
-        connection.execute("UPDATE registry.search_document SET tokens = 'x', heading = 'x', facets = facets WHERE NOT cover")
+        connection.execute("UPDATE registry.search_document SET tokens = 'x', facets = facets WHERE NOT cover")
     assert registry.index_resources() == registry.index_resources(("staff",)) == 1
     assert kept() == before
     assert registry.version() == version
