@@ -65,8 +65,8 @@ class Hit:
     """A resource that was found. Of one that is not shared others have ``name``, ``title`` and the reason: ``cover``.
 
     ``basis_kind`` and ``basis`` say why it is not shared. ``sharing_type``, ``update_cycle``, ``format`` and ``abstract`` are
-    None where the catalogue says nothing of it yet. ``origin`` is the other catalogue that a dataset comes from: ``name`` is its
-    id then and ``iri`` its name there; it is none of the district's own resources, and nobody applies for it.
+    None where the catalogue says nothing of it yet. ``origin`` is the other catalogue that a dataset comes from: ``name`` is
+    its id then and ``iri`` its name there; it is none of the district's own resources, and nobody applies for it.
     """
 
     name: str

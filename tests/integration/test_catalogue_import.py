@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from catalog_registry.acting import Sight
 from catalog_registry.bring_in import FileKind, bring_in, read_file
 from catalog_registry.brought import ImportRefusedError
 from catalog_registry.exports.whole import Format, Wanted, write_export
@@ -208,6 +209,36 @@ def test_what_only_the_registry_knows_to_be_wrong_is_told_by_its_cell(
     (fault,) = refusal.value.faults
     assert (fault.sheet, fault.row, fault.column, fault.heading) == ("目录", 2, letters(place(key)), BY_KEY[key].heading)
     assert reason in fault.reason
+
+
+def test_what_is_under_review_stays_as_it_was_submitted_and_is_told_by_its_cell(registry: Registry) -> None:
+    editor = registry.create_person("editor", "market", roles=("provider_editor",)).id
+    registry.register_resource(contract_text("staff"), by="p1", state="draft")
+    sheet(registry, rows("staff"))
+    registry.submit_resource("staff", by=editor, version=registry.resource("staff").row_version)
+    before = registry.entry("staff")
+    assert taken(sheet(registry, rows("staff"))) == [("staff", UNCHANGED)]
+    with pytest.raises(ImportRefusedError) as refusal:
+        sheet(registry, rows("staff", abstract="别的"), posts())
+    (fault,) = refusal.value.faults
+    assert "staff is being reviewed" in fault.reason
+    assert registry.entry("staff") == before
+    done = sheet(registry, rows("staff", abstract="别的"), posts(), partial=True)
+    assert (taken(done), [f.reason for f in done.faults]) == ([("posts", MADE)], [fault.reason])
+    assert registry.entry("staff") == before
+
+
+def test_what_an_import_changed_is_found_by_its_new_words_once_the_worker_looked(registry: Registry) -> None:
+    def found(words: str) -> list[str]:
+        return [hit.name for hit in registry.search(words, Sight(everything=True, department=None)).hits]
+
+    sheet(registry, rows("staff", title="花名册"))
+    assert registry.index_missing() == 1
+    assert found("花名册") == ["staff"]
+    sheet(registry, rows("staff", title="工作人员"))
+    assert found("花名册") == found("工作人员") == []
+    assert (registry.index_missing(), registry.index_missing()) == (1, 0)
+    assert (found("花名册"), found("工作人员")) == ([], ["staff"])
 
 
 def test_an_entry_that_does_not_fit_the_contract_is_told_by_the_cells_of_its_fields(registry: Registry) -> None:

@@ -31,7 +31,11 @@ from schemas.catalogue_form import read_entry
 from tests.catalogue_entry import entry_json
 
 NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
-WORDS = {Facet.PROVIDER: {1: "market", 300: "civil"}, Facet.FORMAT: {1: "数据库", 2: "电子表格"}, Facet.ORIGIN: {1: "city", 300: "province"}}
+WORDS = {
+    Facet.PROVIDER: {1: "market", 300: "civil"},
+    Facet.FORMAT: {1: "数据库", 2: "电子表格"},
+    Facet.ORIGIN: {1: "city", 300: "province"},
+}
 
 
 def entry(**changes: Any) -> CatalogueEntry:
