@@ -31,7 +31,7 @@ from catalog_registry.registry import Registry
 from catalog_registry.states import ResourceEvent
 from catalog_registry.store.documents import documents_of
 from catalog_registry.store.tables import Resource
-from catalog_registry.words import heading_of
+from catalog_registry.words import lines_of
 from console.local.postgres import server_pid
 from exchange.licences.view import follow, load
 from schemas.catalogue_form import read_entry
@@ -118,7 +118,7 @@ def _questions() -> dict[str, list[dict[str, Any]]]:
     for title in chosen.sample(titles, ASKED):
         at = chosen.randrange(len(title) - 3)
         words.append({"words": title[at : at + 2]})
-        initials = heading_of(title).split("\n")[2]
+        initials = lines_of(title)[1]
         letters.append({"words": initials[at : at + 4]})
     filters = [
         {"sharing_type": ["2"]},
@@ -284,12 +284,12 @@ def _fill(here: Stand) -> None:
         run("ALTER TABLE made DROP COLUMN tokens, ADD COLUMN tokens text[]")
         _copy(
             connection,
-            "made (resource, cover, seen, department, heading, facets, as_of, tokens)",
+            "made (resource, cover, seen, department, facets, as_of, tokens)",
             (row for n, m in enumerate(made(RESOURCES)) for row in _documents(n, m, number)),
         )
         run(
-            "INSERT INTO registry.search_document (resource, cover, seen, department, heading, facets, as_of, tokens)"
-            " SELECT resource, cover, seen, department, heading, facets, as_of, array_to_tsvector(tokens) FROM made"
+            "INSERT INTO registry.search_document (resource, cover, seen, department, facets, as_of, tokens)"
+            " SELECT resource, cover, seen, department, facets, as_of, array_to_tsvector(tokens) FROM made"
         )
         run(str(definition[0]) if definition else "")  # type: ignore[arg-type]
         _copy(connection, "registry.search_number (kind, word, n)", ((k.value, w, n) for (k, w), n in numbers.items()))
@@ -310,7 +310,7 @@ def _documents(n: int, one: Made, number: Callable[[Facet, str], int]) -> Iterat
     as_of = None if n % 7 == 0 else _NOW - timedelta(days=n % 41)
     ran = Ran(as_of, Quality.UNKNOWN if as_of is None else list(Quality)[n % 4])
     for d in documents_of(row, one.entry["provider"], read_entry(one.entry), contract, ran, number):
-        yield one.name, d.cover, d.seen, d.department, d.heading, d.facets, d.as_of, sorted(d.tokens)
+        yield one.name, d.cover, d.seen, d.department, d.facets, d.as_of, sorted(d.tokens)
 
 
 def _copy(connection: psycopg.Connection[Any], into: str, rows: Iterable[tuple[Any, ...]]) -> None:

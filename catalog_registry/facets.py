@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import struct
 import sys
+from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from typing import Final
 
 from schemas.catalogue import CatalogueEntry, Category, SharingType, UpdateCycle, stale_from
 
-_PACK: Final = struct.Struct(">HHBBBBI")  # provider, item, sharing type, cycle, format, quality, stale from
+_PACK: Final = struct.Struct(">HHBBBBIHH")  # provider, item, sharing type, cycle, format, quality, stale from, origin, none
 WIDTH: Final = _PACK.size
 """Bytes of a document."""
 _NEVER: Final = 0
@@ -27,6 +29,7 @@ _NOTHING: Final = 0xFF
 _NO_TIME: Final = 0xFFFFFFFF
 MOST_FORMATS: Final = 255
 MOST_PROVIDERS: Final = 0xFFFF
+MOST_ORIGINS: Final = 0xFFFF
 
 
 class Facet(StrEnum):
@@ -40,6 +43,7 @@ class Facet(StrEnum):
     FORMAT = "format"
     QUALITY = "quality"
     FRESHNESS = "freshness"
+    ORIGIN = "origin"  # the other catalogue that a dataset comes from
 
 
 class Quality(StrEnum):
@@ -81,7 +85,7 @@ class Ran:
     quality: Quality = Quality.UNKNOWN
 
 
-COVER: Final = _PACK.pack(0, 0, int(SharingType.NOT_SHARED), 0, 0, _NOTHING, _NO_TIME)
+COVER: Final = _PACK.pack(0, 0, int(SharingType.NOT_SHARED), 0, 0, _NOTHING, _NO_TIME, 0, 0)
 """The facets of a resource that is not shared, for others: that it is so, and nothing else."""
 
 
@@ -96,21 +100,26 @@ def packed(provider: int, format_: int, entry: CatalogueEntry | None, ran: Ran) 
     """
     quality, stale = _QUALITIES.index(ran.quality), _stale(None if entry is None else entry.update_cycle, ran.as_of)
     if entry is None:
-        return _PACK.pack(provider, 0, 0, 0, 0, quality, stale)
+        return _PACK.pack(provider, 0, 0, 0, 0, quality, stale, 0, 0)
     item = int(f"{entry.classification.category}{entry.classification.item}")
-    return _PACK.pack(provider, item, int(entry.sharing.type), int(entry.update_cycle), format_, quality, stale)
+    return _PACK.pack(provider, item, int(entry.sharing.type), int(entry.update_cycle), format_, quality, stale, 0, 0)
+
+
+def packed_of_others(origin: int) -> bytes:
+    """Return the facets of a dataset of another catalogue: where it comes from, and nothing else."""
+    return _PACK.pack(0, 0, 0, 0, 0, _NOTHING, _NO_TIME, origin, 0)
 
 
 def with_run(facets: bytes, ran: Ran) -> bytes:
     """Return the facets of a document with what a later run says."""
-    *static, _, _ = _PACK.unpack(facets)
+    *static, _, _, origin, none = _PACK.unpack(facets)
     cycle = UpdateCycle(str(static[3])) if static[3] else None
-    return _PACK.pack(*static, _QUALITIES.index(ran.quality), _stale(cycle, ran.as_of))
+    return _PACK.pack(*static, _QUALITIES.index(ran.quality), _stale(cycle, ran.as_of), origin, none)
 
 
 def runs_told(facets: bytes, now: datetime) -> tuple[Quality, Freshness]:
     """Return what the facets of one document, no cover, say of its runs."""
-    *_, quality, stale = _PACK.unpack(facets)
+    *_, quality, stale, _, _ = _PACK.unpack(facets)
     return _QUALITIES[quality], _freshness(stale, int(now.timestamp()))
 
 
@@ -132,10 +141,15 @@ def counted(data: bytes, words: Mapping[Facet, Mapping[int, str]], now: datetime
 
     Args:
         data: the facets of all of them, one after the other.
-        words: for ``PROVIDER`` and ``FORMAT``, the words of the numbers.
+        words: for ``PROVIDER``, ``FORMAT`` and ``ORIGIN``, the words of the numbers.
         now: the instant of the question.
     """
-    providers, items, stale = _numbers(data, "H", 0), _numbers(data, "H", 1), _numbers(data, "I", 2)
+    return AllCounted(data, words).at(now)
+
+
+def _counted(data: bytes, words: Mapping[Facet, Mapping[int, str]]) -> dict[Facet, dict[str, int]]:
+    """Return how many have each value of the facets that no time changes."""
+    providers, items, origins = (_numbers(data, "H", place) for place in (0, 1, 6))
     found: dict[Facet, dict[str, int]] = {facet: {} for facet in Facet}
     found[Facet.PROVIDER] = {word: providers[n] for n, word in words[Facet.PROVIDER].items() if n in providers}
     for item, count in items.items():
@@ -148,13 +162,42 @@ def counted(data: bytes, words: Mapping[Facet, Mapping[int, str]], now: datetime
     found[Facet.FORMAT] = {word: formats.count(n) for n, word in words[Facet.FORMAT].items()}
     qualities = data[7::WIDTH]
     found[Facet.QUALITY] = {quality.value: qualities.count(n) for n, quality in enumerate(Quality)}
-    for until, count in stale.items():
-        if until != _NO_TIME:
-            _add(found[Facet.FRESHNESS], _freshness(until, int(now.timestamp())), count)
-    return {
-        facet: tuple(Counted(value, n) for value, n in sorted(values.items(), key=lambda one: (-one[1], one[0])) if n)
-        for facet, values in found.items()
-    }
+    found[Facet.ORIGIN] = {word: origins[n] for n, word in words.get(Facet.ORIGIN, {}).items() if n in origins}
+    return found
+
+
+class AllCounted:
+    """What is counted of documents, kept: only how fresh they are depends on the instant of the question.
+
+    Args:
+        data: the facets of all of them, one after the other.
+        words: as of ``counted``.
+    """
+
+    def __init__(self, data: bytes, words: Mapping[Facet, Mapping[int, str]]) -> None:
+        self.total = len(data) // WIDTH
+        self._counts = _counted(data, words)
+        numbers = array("I", memoryview(data).cast("I")[2 :: WIDTH // 4].tolist())
+        if sys.byteorder == "little":
+            numbers.byteswap()
+        self._stale = array("I", sorted(n for n in numbers if n != _NO_TIME))
+
+    def at(self, now: datetime) -> dict[Facet, tuple[Counted, ...]]:
+        """Return how many have each value of each facet at an instant, the most frequent first."""
+        stale = self._stale
+        never, promised = bisect_right(stale, _NEVER), bisect_right(stale, _UNPROMISED)
+        over = bisect_right(stale, int(now.timestamp()), lo=promised)
+        fresh = {
+            Freshness.NEVER: never,
+            Freshness.UNPROMISED: promised - never,
+            Freshness.STALE: over - promised,
+            Freshness.FRESH: len(stale) - over,
+        }
+        found: dict[Facet, dict[str, int]] = self._counts | {Facet.FRESHNESS: {one.value: n for one, n in fresh.items()}}
+        return {
+            facet: tuple(Counted(value, n) for value, n in sorted(values.items(), key=lambda one: (-one[1], one[0])) if n)
+            for facet, values in found.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +215,13 @@ def span(facet: Facet, value: str, words: Mapping[Facet, Mapping[int, str]], now
     Raises:
         ValueError: it is no value of the facet.
     """
-    if facet is Facet.PROVIDER or facet is Facet.FORMAT:
+    if facet in (Facet.PROVIDER, Facet.FORMAT, Facet.ORIGIN):
         number = next((n for n, word in words[facet].items() if word == value), None)
         if number is None:
             return None
-        return Span(1, number.to_bytes(2)) if facet is Facet.PROVIDER else Span(7, number.to_bytes(1))
+        if facet is Facet.FORMAT:
+            return Span(7, number.to_bytes(1))
+        return Span(1 if facet is Facet.PROVIDER else 13, number.to_bytes(2))
     if facet is Facet.CATEGORY:
         first = int(Category(value)) * 100
         return Span(3, first.to_bytes(2), (first + 100).to_bytes(2))

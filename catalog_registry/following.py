@@ -79,6 +79,35 @@ class Following(Grants, Principals):
             tuple(c.name for c in contracts if c.licence_role is not None),
         )
 
+    def collected(self, names: Collection[str] | None = None) -> dict[str, int]:
+        """Return the resources that have a source and a contract, in any state, each with the partitions of its topic.
+
+        As of ``published``, a contract is read only where its text speaks of partitions: none has one.
+        """
+        query = (
+            select(Resource.name, ContractVersion.version, ContractVersion.odcs)
+            .join(ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version))
+            .where(Resource.source.is_not(None))
+        )
+        if names is not None:
+            query = query.where(Resource.name.in_(names))
+        told = query.where(ContractVersion.odcs.like("%onedoor.partitions%"))
+        with self._database.read() as session:
+            found = dict.fromkeys(session.scalars(query.with_only_columns(Resource.name)), 1)
+            for name, version, odcs in session.execute(told):
+                found[name] = kept_contract(odcs, f"{name} {version}").partitions
+        return found
+
+    def with_role(self) -> list[str]:
+        """Return the resources, in any state, whose contract's text speaks of a role in a look-up, by name."""
+        query = (
+            select(Resource.name)
+            .join(ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version))
+            .where(ContractVersion.odcs.like("%onedoor.role%"))
+        )
+        with self._database.read() as session:
+            return list(session.scalars(query.order_by(Resource.name)))
+
     def grants_of(self, ids: Collection[str]) -> list[GrantRecord]:
         """Return the grants of these ids, ended ones too."""
         with self._database.read() as session:

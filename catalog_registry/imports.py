@@ -452,7 +452,9 @@ class _Plan:
         return not wrong
 
     def _check_may_change(self, one: GivenEntry, here: _Here) -> None:
-        if not self._may_all and here.state not in (ResourceState.DRAFT, ResourceState.REJECTED):
+        if here.state == ResourceState.SUBMITTED:
+            self._bad(one, "title", f"{here.name} is being reviewed, so its catalogue entry stays as it was submitted")
+        elif not self._may_all and here.state not in (ResourceState.DRAFT, ResourceState.REJECTED):
             self._bad(one, "title", f"{here.name} is {here.state}: the centre changes what the catalogue says of it")
 
     def _next_code(self, prefix: str, coded: Mapping[str, GivenEntry]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, Literal
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog_registry import snapshot
@@ -39,7 +40,7 @@ from catalog_registry.store.rows import (
     source_record,
     unbound_record,
 )
-from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Department, Resource, Source, System
+from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Department, Outbox, Resource, Source, System
 from schemas.catalogue_form import read_entry
 from schemas.contract import DataContract
 from schemas.errors import Fault, RejectedError
@@ -50,6 +51,8 @@ from schemas.resource import ResourceName
 SHARED: Final = (ResourceState.PUBLISHED, ResourceState.FROZEN)
 """The states in which the newest contract is one that was reviewed, or published without."""
 
+_OF_DAGS: Final = ("resource.", "source.", "system.", "department.")
+"""Kinds of events that may change what the snapshot for Airflow says."""
 _NAMED: Final = 5
 """Grants that a refusal names."""
 
@@ -59,6 +62,8 @@ class Resources(Sources):
 
     _dags_seen: tuple[int, tuple[int, int, int] | None] | None = None
     """The registry's version, and the snapshot's file, when the one was last found to say the other."""
+    _dags_event: int = 0
+    """The last event of the registry that was surely seen then."""
 
     def register_resource(
         self,
@@ -214,9 +219,44 @@ class Resources(Sources):
         seen = (version, snapshot.stamp(self._dags_json))
         if seen == self._dags_seen:
             return False
-        written = snapshot.refresh(self, self._dags_json)
-        self._dags_seen = (version, snapshot.stamp(self._dags_json))
+        event = self._last_event()
+        written = False
+        if self._dags_seen is None or seen[1] != self._dags_seen[1] or self._dags_touched(event):
+            written = snapshot.refresh(self, self._dags_json)
+        self._dags_seen, self._dags_event = (version, snapshot.stamp(self._dags_json)), event
         return written
+
+    def _last_event(self) -> int:
+        with self._database.read() as session:
+            return session.scalars(select(func.max(Outbox.n))).one() or 0
+
+    def _dags_touched(self, until: int) -> bool:
+        """Say whether an event since the last look tells of what a snapshot says, or none tells of the change at all."""
+        query = select(Outbox.type).where(Outbox.n > self._dags_event, Outbox.n <= until).distinct()
+        with self._database.read() as session:
+            types = session.scalars(query).all()
+        return not types or any(type_.removeprefix("onedoor.registry.").startswith(_OF_DAGS) for type_ in types)
+
+    def collected_rows(self) -> list[snapshot.Collected]:
+        """Return what a snapshot tells of each resource that has a contract, by name; no contract's text is read."""
+        query = (
+            select(
+                Resource.name,
+                Resource.title,
+                Resource.source,
+                System.code,
+                Resource.department,
+                Resource.state,
+                ContractVersion.version,
+                ContractVersion.hash,
+            )
+            .join(ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version))
+            .join(Source, Source.name == Resource.source)
+            .join(System, System.code == Source.system)
+            .order_by(Resource.name)
+        )
+        with self._database.read() as session:
+            return [snapshot.Collected(*row) for row in session.execute(query)]
 
     def _belongs(self, session: Session, contract: DataContract) -> Source:
         """Return the contract's source, having checked that source, system and department belong together."""
@@ -316,18 +356,22 @@ class Resources(Sources):
             )
             return [unbound_record(row, entry) for row, entry in session.execute(query)]
 
-    def resources(self) -> list[RegisteredResource]:
-        """Return all resources that have a contract, by name. Contracts are parsed when they are asked for."""
+    def resources(self, names: Collection[str] | None = None) -> list[RegisteredResource]:
+        """Return the resources that have a contract, all or those of these names, by name.
+
+        Contracts are parsed when they are asked for.
+        """
         sources = {s.name: s for s in self.sources()}
+        query = (
+            select(Resource, ContractVersion)
+            .join(ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version))
+            .where(Resource.source.is_not(None))
+            .order_by(Resource.name)
+        )
+        if names is not None:
+            query = query.where(Resource.name.in_(names))
         with self._database.read() as session:
-            rows = session.execute(
-                select(Resource, ContractVersion)
-                .join(
-                    ContractVersion, (ContractVersion.resource == Resource.name) & (ContractVersion.version == Resource.version)
-                )
-                .where(Resource.source.is_not(None))
-                .order_by(Resource.name)
-            )
+            rows = session.execute(query)
             return [resource_record(row, sources[row.source], contract) for row, contract in rows if row.source in sources]
 
     def resource_seen(self, name: str, seen: Sight) -> RegisteredResource | UnboundResource | Cover | None:

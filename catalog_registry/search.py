@@ -10,13 +10,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
+from threading import Lock
 from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
     and_,
-    case,
     cast,
     delete,
     func,
@@ -24,19 +25,19 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    tuple_,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session
 
 from catalog_registry.acting import Sight
-from catalog_registry.facets import WIDTH, Counted, Facet, Freshness, Quality, Ran, counted, runs_told, span
+from catalog_registry.facets import WIDTH, AllCounted, Counted, Facet, Freshness, Quality, Ran, runs_told, span
 from catalog_registry.records import kept_contract
 from catalog_registry.resources import Resources
 from catalog_registry.rules import refused
 from catalog_registry.states import ResourceState
-from catalog_registry.store.documents import note_run, numbered, write_documents
-from catalog_registry.store.search_tables import SearchDocument, SearchMiss
+from catalog_registry.store.documents import note_run, numbered, write_documents, write_harvested
+from catalog_registry.store.harvest_tables import Harvested
+from catalog_registry.store.search_tables import SearchDocument, SearchMiss, SearchState
 from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Department, Resource
 from catalog_registry.words import MAX_QUESTION, Question, looks_personal, read_question
 
@@ -45,6 +46,15 @@ Narrowed = Mapping[Facet, Sequence[str]]
 
 MISSES_KEPT: Final = timedelta(days=400)
 _DOC: Final = SearchDocument
+_NAMES: Final = select(SearchDocument.resource, SearchDocument.cover)
+_KEEPING: Final = Lock()
+MOST_COUNTED: Final = 10_000
+"""So many hits are counted one by one; of more it is told that there are more."""
+_MOST_SORTED: Final = 2_000
+"""So many hits of a place in the order are sorted; of more, those are looked for that come first by name."""
+_MOST_WALKED: Final = 5_000
+_MOST_KEPT: Final = 64
+"""Departments whose counts of all that they may see are kept."""
 _CURSOR: Final = re.compile(r"([0-3])\.([a-z][a-z0-9_]{0,47})")
 _NONE: Final[Narrowed] = MappingProxyType({})
 _MOST_VALUES: Final = 50
@@ -56,7 +66,8 @@ class Hit:
     """A resource that was found. Of one that is not shared others have ``name``, ``title`` and the reason: ``cover``.
 
     ``basis_kind`` and ``basis`` say why it is not shared. ``sharing_type``, ``update_cycle``, ``format`` and ``abstract`` are
-    None where the catalogue says nothing of it yet.
+    None where the catalogue says nothing of it yet. ``origin`` is the other catalogue that a dataset comes from: ``name`` is
+    its id then and ``iri`` its name there; it is none of the district's own resources, and nobody applies for it.
     """
 
     name: str
@@ -75,19 +86,23 @@ class Hit:
     quality: Quality | None = None
     freshness: Freshness | None = None
     as_of: datetime | None = None
+    origin: str | None = None
+    iri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A page of what was found, the best first. ``next`` is the ``after`` of the page that follows, None on the last one.
 
-    ``total`` and ``facets`` are of all that was found; None where they were not asked for.
+    ``total`` and ``facets`` are of all that was found; None where they were not asked for. Where words or filters find more
+    than ``MOST_COUNTED``, so many are counted: each count is what there is at least, and ``at_least`` says so.
     """
 
     hits: tuple[Hit, ...]
     next: str | None
     total: int | None
     facets: Mapping[Facet, tuple[Counted, ...]] | None
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +148,42 @@ class Search(Resources):
         with self._database.read() as session:
             numbers = numbered(session)
             where = [_visible(seen), *_spans(narrowed, numbers, now)]
-            if question is not None:
-                where.append(_DOC.tokens.op("@@")(cast(question.tsquery, TSQUERY)))
-            rows = _page(session, question, where, after, limit + 1)
+            rows = _page(session, question, where, _read_cursor(after), limit + 1)
             hits = _hits(session, [(name, cover) for _, name, cover in rows[:limit]], now)
-            told = counted_all = None
-            if facets:
-                data = bytes(session.scalars(select(func.string_agg(_DOC.facets, b"")).where(*where)).one() or b"")
-                told = counted(data, numbers, now)
-                counted_all = len(data) // WIDTH
-        last = f"{rows[limit - 1][0]}.{rows[limit - 1][1]}" if len(rows) > limit else None
-        return Found(hits, last, counted_all, told)
+            last = f"{rows[limit - 1][0]}.{rows[limit - 1][1]}" if len(rows) > limit else None
+            if not facets:
+                return Found(hits, last, None, None)
+            if question is None and not any(narrowed.values()):
+                found, more = self._all_counted(session, seen), False
+            else:
+                data = _some_facets(session, question, where, MOST_COUNTED + 1)
+                more = len(data) > MOST_COUNTED * WIDTH
+                found = AllCounted(data[: MOST_COUNTED * WIDTH], numbers)
+        return Found(hits, last, found.total, found.at(now), more)
+
+    def _all_counted(self, session: Session, seen: Sight) -> AllCounted:
+        """Return what is counted of all that somebody may see; as it was counted before, where no document changed since."""
+        n = session.scalars(select(SearchState.n)).one()  # first: what is read after it is as new, or newer
+        who = (seen.everything, None if seen.everything else seen.department)
+        with _KEEPING:
+            kept = self._kept.get(who)
+        if kept is None or kept[0] != n:
+            numbers = numbered(session)
+            data = bytes(session.scalars(select(func.string_agg(_DOC.facets, b"")).where(_visible(seen))).one() or b"")
+            kept = (n, AllCounted(data, numbers))
+        with _KEEPING:
+            self._kept.pop(who, None)
+            self._kept[who] = kept  # who asked last stands last
+            while len(self._kept) > _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+        return kept[1]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[bool, str | None], tuple[int, AllCounted]]:
+        return {}
 
     def index_resources(self, names: Collection[str] = ()) -> int:
-        """Make the documents of resources anew, all or those named, and return how many; they are found meanwhile."""
+        """Make documents anew, all or those of the resources named, and return of how many; they are found meanwhile."""
         with self._database.read() as session:
             for_all = session.scalars(select(Resource.name).order_by(Resource.name)).all()
         wanted = list(dict.fromkeys(names)) or list(for_all)
@@ -156,18 +193,14 @@ class Search(Resources):
                 raise refused(f"there is no resource {name[:64]!r}", "resource.unknown", where=name[:64])
         for i in range(0, len(wanted), _BATCH):
             self._index(wanted[i : i + _BATCH])
-        return len(wanted)
+        return len(wanted) + (0 if names else self._index_harvested(missing=False))
 
     def index_missing(self) -> int:
         """Make the documents that are not there, of resources of an older release; return how many. Cheap where none is."""
         there = select(_DOC.resource).where(_DOC.resource == Resource.name)
-        query = (
-            select(Resource.name)
-            .where(~there.exists(), Resource.state != ResourceState.DISCARDED)
-            .order_by(Resource.name)
-            .limit(_BATCH)
-        )
-        done = 0
+        missing = select(Resource.name).where(~there.exists(), Resource.state != ResourceState.DISCARDED)
+        query = missing.order_by(Resource.name).limit(_BATCH)
+        done = self._index_harvested(missing=True)
         while True:
             with self._database.read() as session:
                 names = session.scalars(query).all()
@@ -175,6 +208,18 @@ class Search(Resources):
                 return done
             self._index(names)
             done += len(names)
+
+    def _index_harvested(self, *, missing: bool) -> int:
+        """Make the documents of other catalogues' datasets anew, all or those that are not there; return how many."""
+        there = select(_DOC.resource).where(_DOC.resource == Harvested.id)
+        query = select(Harvested.id).where(Harvested.gone_at.is_(None))
+        with self._database.read() as session:
+            ids = session.scalars(query.where(~there.exists()) if missing else query).all()
+        for i in range(0, len(ids), _BATCH):
+            with self._database.change() as change:  # no event, as of _index
+                for row in change.session.scalars(select(Harvested).where(Harvested.id.in_(ids[i : i + _BATCH]))):
+                    write_harvested(change.session, row)
+        return len(ids)
 
     def _index(self, names: Sequence[str]) -> None:
         with self._database.read() as session:
@@ -256,34 +301,73 @@ def _spans(narrowed: Narrowed, numbers: Mapping[Facet, Mapping[int, str]], now: 
     return conditions
 
 
+def _read_cursor(after: str | None) -> tuple[int, str]:
+    """Return the place and the name after which a page begins."""
+    if after is None:
+        return 0, ""
+    given = _CURSOR.fullmatch(after)
+    if given is None:
+        raise refused("a page begins after the next of the page before", "search.after")
+    return int(given[1]), given[2]
+
+
+def _asked(tsquery: str) -> ColumnElement[bool]:
+    return _DOC.tokens.op("@@")(cast(tsquery, TSQUERY))
+
+
 def _page(
-    session: Session, question: Question | None, where: Sequence[ColumnElement[bool]], after: str | None, limit: int
+    session: Session, question: Question | None, where: Sequence[ColumnElement[bool]], after: tuple[int, str], limit: int
 ) -> list[tuple[int, str, bool]]:
     """Return the place in the order, the name and the kind of the hits of a page."""
-    place: ColumnElement[int] = literal(0) if question is None else _place(question)
-    query = select(place, _DOC.resource, _DOC.cover).where(*where)
-    if after is not None:
-        given = _CURSOR.fullmatch(after)
-        if given is None:
-            raise refused("a page begins after the next of the page before", "search.after")
-        name = given[2]
-        query = query.where(
-            _DOC.resource > name if question is None else tuple_(place, _DOC.resource) > tuple_(literal(int(given[1])), name)
-        )
-    order = [_DOC.resource] if question is None else [place, _DOC.resource]
-    return [(n, name, cover) for n, name, cover in session.execute(query.order_by(*order).limit(limit))]
+    place, name = after
+    if question is None:
+        query = _NAMES.where(_DOC.resource > name, *where).order_by(_DOC.resource).limit(limit)
+        return [(0, found, cover) for found, cover in session.execute(query)]
+    rows: list[tuple[int, str, bool]] = []
+    for n in range(place, len(question.places)):
+        there = [*where, _asked(question.places[n])]
+        rows += [(n, *one) for one in _of_place(session, there, name if n == place else "", limit - len(rows))]
+        if len(rows) == limit:
+            break
+    return rows
 
 
-def _place(question: Question) -> ColumnElement[int]:
-    """Return where a hit stands in the order: 0 what was asked itself, 1 begins with it, 2 has it in its title, 3 the rest."""
-    heading = _DOC.heading
-    has_all = and_(*(func.strpos(heading, term) > 0 for term in question.terms))
-    return case(
-        (~has_all, 3),
-        (func.strpos(heading, f"\n{question.text}\n") > 0, 0),
-        (func.strpos(heading, f"\n{question.text}") > 0, 1),
-        else_=2,
-    )
+def _of_place(session: Session, where: Sequence[ColumnElement[bool]], after: str, limit: int) -> list[tuple[str, bool]]:
+    """Return the first hits by name of one place in the order. Of few all are sorted; many are met soon on the way by name."""
+    name = _DOC.resource
+    hits = [*where, name.concat("") > after]  # no condition for the index of the names
+    _find_by(session, tokens=True)
+    some = _NAMES.where(*hits).limit(_MOST_SORTED + 1).subquery()
+    query = select(some.c.resource, some.c.cover, func.count().over()).order_by(some.c.resource).limit(limit)
+    rows = session.execute(query).all()
+    if rows and rows[0][2] > _MOST_SORTED:
+        until = session.scalars(select(name).where(name > after).order_by(name).offset(_MOST_WALKED).limit(1)).first()
+        way = [name > after] if until is None else [name > after, name <= until]
+        _find_by(session, tokens=False)
+        met = session.execute(_NAMES.where(*way, *where).order_by(name).limit(limit)).all()
+        if len(met) == limit or until is None:
+            return [(found, cover) for found, cover in met]
+        _find_by(session, tokens=True)
+        return [(found, cover) for found, cover in session.execute(_NAMES.where(*hits).order_by(name).limit(limit))]
+    return [(found, cover) for found, cover, _ in rows]
+
+
+def _some_facets(session: Session, question: Question | None, where: Sequence[ColumnElement[bool]], most: int) -> bytes:
+    """Return the facets of hits, so many at most."""
+    if question is not None:
+        _find_by(session, tokens=True)
+        where = [*where, _asked(question.tsquery)]
+    some = select(_DOC.facets).where(*where).limit(most).subquery()
+    return bytes(session.scalars(select(func.string_agg(some.c.facets, b""))).one() or b"")
+
+
+def _find_by(session: Session, *, tokens: bool) -> None:
+    """Have hits found by the index of their tokens, or along that of their names.
+
+    The planner does not know that tokens are kept apart from their row: it would rather read every row.
+    """
+    on = {"enable_seqscan": False, "enable_indexscan": not tokens, "enable_bitmapscan": tokens}
+    session.execute(select(*(func.set_config(name, "on" if value else "off", True) for name, value in on.items())))
 
 
 def _hits(session: Session, found: Sequence[tuple[str, bool]], now: datetime) -> tuple[Hit, ...]:
@@ -320,6 +404,10 @@ def _hits(session: Session, found: Sequence[tuple[str, bool]], now: datetime) ->
             freshness=freshness,
             as_of=row.as_of,
         )
+    left = [name for name in wanted if (name, False) not in hits]
+    for other in session.scalars(select(Harvested).where(Harvested.id.in_(left))) if left else ():
+        abstract = other.content.get("abstract")
+        hits[other.id, False] = Hit(other.id, other.title, False, abstract=abstract, origin=other.catalogue, iri=other.iri)
     covered = [name for name, cover in found if cover]
     if covered:
         names = ("title", "sharing_type", "sharing_basis_kind", "sharing_basis")

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,39 +23,60 @@ FORMAT: Final = 1
 SHRINK: Final = 0.1
 """The share of resources that a new snapshot may lack of the last one."""
 
+_OF_CONTRACT: Final = ("schedule", "personal", "mode")
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What is told of a resource without its contract's text."""
+
+    name: str
+    title: str
+    source: str | None  # there is one: it is collected
+    system: str
+    department: str
+    state: str
+    version: str
+    contract_hash: str
+
 
 def dags_snapshot(registry: Resources, known: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """Return what Airflow needs to know of each published resource, by name; equal registries give equal snapshots.
 
     Args:
         registry: what is registered.
-        known: rows of an earlier snapshot; a contract whose hash stands there is not parsed again.
+        known: rows of an earlier snapshot; a contract whose hash stands there is neither read nor parsed again.
     """
-    return _rows(registry.resources(), known)
+    return _rows(registry, [row for row in registry.collected_rows() if row.state == "published"], known)
 
 
-def _rows(resources: Sequence[RegisteredResource], known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    seen = {row.get("contract_hash"): row for row in known}
+def _rows(registry: Resources, published: Sequence[Collected], known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    seen = {row["contract_hash"]: row for row in known if "contract_hash" in row and all(name in row for name in _OF_CONTRACT)}
+    terms = {row.name: _terms(row, seen[row.contract_hash]) for row in published if row.contract_hash in seen}
+    new = [row.name for row in published if row.name not in terms]
+    for i in range(0, len(new), _BATCH):
+        terms |= {resource.name: _terms(resource, _read(resource)) for resource in registry.resources(new[i : i + _BATCH])}
     return [
         {
-            "name": resource.name,
-            "title": resource.title,
-            "source": resource.source.name,
-            "pool": f"onedoor_{resource.source.system}",
-            "department": resource.department,
-            "version": resource.version,
-            "contract_hash": resource.contract_hash,
+            "name": row.name,
+            "title": row.title,
+            "source": row.source,
+            "pool": f"onedoor_{row.system}",
+            "department": row.department,
         }
-        | _of_contract(resource, seen.get(resource.contract_hash, {}))
-        for resource in resources
-        if resource.state == "published"
+        | terms[row.name]
+        for row in published
+        if row.name in terms
     ]
 
 
-def _of_contract(resource: RegisteredResource, seen: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("schedule", "personal", "mode")
-    if all(name in seen for name in names):
-        return {name: seen[name] for name in names}
+def _terms(row: Collected | RegisteredResource, of_contract: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of a contract; one that was just read may be newer than the row that it was looked for by."""
+    return {"version": row.version, "contract_hash": row.contract_hash} | {name: of_contract[name] for name in _OF_CONTRACT}
+
+
+def _read(resource: RegisteredResource) -> dict[str, Any]:
     contract = resource.contract
     return {
         "schedule": contract.schedule,
@@ -120,9 +142,10 @@ def refresh(registry: Resources, path: Path, *, force: bool = False) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        resources = registry.resources()
-        ended = {resource.name for resource in resources if resource.state != "published"}
-        return write_dags_json(path, _rows(resources, _good(path) or []), force=force, ended=ended)
+        rows = registry.collected_rows()
+        ended = {row.name for row in rows if row.state != "published"}
+        published = [row for row in rows if row.state == "published"]
+        return write_dags_json(path, _rows(registry, published, _good(path) or []), force=force, ended=ended)
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:

@@ -21,6 +21,10 @@ MAX_QUESTION: Final = 100
 MAX_TERMS: Final = 12
 DEPARTMENT_MARK: Final = "@"
 """Stands before the words of a department's name, so that they can be taken out of a document again."""
+TITLE_MARK: Final = "="
+"""Stands before the words of what a thing is called."""
+LINE_MARK: Final = "^"
+"""Stands before the whole of it."""
 
 _HAN: Final = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _RUN: Final = re.compile(rf"[{_HAN}]+|[a-z0-9]+(?:[-_/.]+[a-z0-9]+)*")
@@ -89,12 +93,20 @@ def pinyin_of(text: str) -> set[str]:
     return found
 
 
-def heading_of(title: str, *names: str) -> str:
-    """Return what results are put in order by: a title, its first letters and pinyin, further names; each in a line."""
+def lines_of(title: str, *names: str) -> list[str]:
+    """Return what a thing is called: a title, further names, the title's first letters and pinyin."""
     said = [folded(title), *(folded(name) for name in names)]
     for run in _han_runs(title):
         said += [*_initials(run)[1], "".join(_readings(run))]
-    return "\n" + "\n".join(said) + "\n"
+    return said
+
+
+def called_tokens(title: str, *names: str) -> set[str]:
+    """Return the tokens that say what a thing is called, by which those that are called so come first."""
+    words = words_of(title) | initials_of(title) | pinyin_of(title)
+    for name in names:
+        words |= words_of(name)
+    return {TITLE_MARK + word for word in words} | {LINE_MARK + line[:MAX_QUESTION] for line in lines_of(title, *names)}
 
 
 def looks_personal(text: str) -> bool:
@@ -114,6 +126,19 @@ class Question:
         """The question as PostgreSQL's ``tsquery``: each term in what a document says, or in its department's name."""
         return " & ".join(f"({_asked(term, '')} | {_asked(term, DEPARTMENT_MARK)})" for term in self.terms)
 
+    @property
+    def places(self) -> tuple[str, str, str, str]:
+        """Four questions, each hit answering one: it is called so, its name begins so, has all the terms, and the rest."""
+        line = "'" + (LINE_MARK + self.text).replace("\\", "\\\\").replace("'", "''") + "'"
+        called = " & ".join(_asked(term, TITLE_MARK) for term in self.terms)
+        found = f"({self.tsquery})"
+        return (
+            f"{found} & {line}",
+            f"{found} & {line}:* & !{line}",
+            f"{found} & {called} & !{line}:*",
+            f"{found} & !({called}) & !{line}:*",
+        )
+
 
 def read_question(text: str) -> Question | None:
     """Return the question of a text; None where it is blank, which asks for everything.
@@ -121,7 +146,7 @@ def read_question(text: str) -> Question | None:
     Raises:
         RejectedError: it is too long, or has nothing in it to search by (``search.words``).
     """
-    said = folded(text)
+    said = folded(text.replace("\0", " "))
     if not said:
         return None
     terms = tuple(dict.fromkeys(_RUN.findall(said)))

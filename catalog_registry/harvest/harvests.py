@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from catalog_registry.harvest.documents import Document, Read
 from catalog_registry.rules import check_said, refused
 from catalog_registry.store.change import Part
+from catalog_registry.store.documents import drop_documents, forget_harvested, write_harvested
 from catalog_registry.store.harvest_tables import Harvested, HarvestedCatalogue
 from catalog_registry.store.rows import near
 from catalog_registry.store.tables import Resource
@@ -117,9 +118,13 @@ class Harvests(Part):
                 )
             counts = dict.fromkeys(("added", "changed", "same"), 0)
             for document in found.values():
-                counts[_put(change.session, name, here.get(document.iri), document, now)] += 1
+                done, dataset = _put(change.session, name, here.get(document.iri), document, now)
+                counts[done] += 1
+                if done != "same":
+                    write_harvested(change.session, dataset)
             for one in gone:
                 one.gone_at = now
+            drop_documents(change.session, [one.id for one in gone])
             left_out = {"own": len(read.documents) - len(found), "nameless": read.nameless, "untitled": read.untitled}
             counts |= {"gone": len(gone)} | left_out
             row.ran_at, row.counts = now, counts
@@ -134,6 +139,7 @@ class Harvests(Part):
             row = _known(change.session, name)
             of = select(func.count()).select_from(Harvested).where(Harvested.catalogue == name)
             count = change.session.scalars(of).one()
+            forget_harvested(change.session, name)
             change.session.execute(delete(Harvested).where(Harvested.catalogue == name))
             change.session.delete(row)
             change.event("harvest.removed", name, {"datasets": count})
@@ -190,10 +196,10 @@ def _is_own(document: Document, own: Sequence[str], codes: set[str | None]) -> b
     return document.iri.startswith(tuple(f"{base}/" for base in own)) or bool(codes & set(document.content["identifiers"]))
 
 
-def _put(session: Session, catalogue: str, row: Harvested | None, document: Document, now: datetime) -> str:
+def _put(session: Session, catalogue: str, row: Harvested | None, document: Document, now: datetime) -> tuple[str, Harvested]:
     digest = document.hash
     if row is not None and row.hash == digest and row.gone_at is None:
-        return "same"
+        return "same", row
     if row is None:
         row = Harvested(id=new_id("h", now), catalogue=catalogue, iri=document.iri, first_at=now)
         session.add(row)
@@ -201,7 +207,7 @@ def _put(session: Session, catalogue: str, row: Harvested | None, document: Docu
     else:
         done = "changed"
     row.title, row.content, row.hash, row.harvested_at, row.gone_at = document.title, dict(document.content), digest, now, None
-    return done
+    return done, row
 
 
 def _known(session: Session, name: str) -> HarvestedCatalogue:

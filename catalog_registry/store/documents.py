@@ -11,18 +11,32 @@ from sqlalchemy import Text, cast, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
-from catalog_registry.facets import COVER, MOST_FORMATS, MOST_PROVIDERS, Facet, Ran, packed, quality_in, with_run
+from catalog_registry.facets import (
+    COVER,
+    MOST_FORMATS,
+    MOST_ORIGINS,
+    MOST_PROVIDERS,
+    Facet,
+    Ran,
+    packed,
+    packed_of_others,
+    quality_in,
+    with_run,
+)
 from catalog_registry.records import kept_contract
 from catalog_registry.states import ResourceState
+from catalog_registry.store.harvest_tables import Harvested
 from catalog_registry.store.search_tables import SearchDocument, SearchNumber
 from catalog_registry.store.tables import CatalogueEntry as EntryRow
 from catalog_registry.store.tables import ContractVersion, Department, Resource
-from catalog_registry.words import DEPARTMENT_MARK, heading_of, initials_of, pinyin_of, words_of
+from catalog_registry.words import DEPARTMENT_MARK, called_tokens, initials_of, pinyin_of, words_of
 from schemas.catalogue import CatalogueEntry, SharingType
 from schemas.catalogue_form import read_entry
 from schemas.contract import DataContract
 
-_MOST: Final = {Facet.PROVIDER: MOST_PROVIDERS, Facet.FORMAT: MOST_FORMATS}
+_MOST: Final = {Facet.PROVIDER: MOST_PROVIDERS, Facet.FORMAT: MOST_FORMATS, Facet.ORIGIN: MOST_ORIGINS}
+_MOST_TEXT: Final = 5_000
+"""Characters that a text of another catalogue is found by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +46,10 @@ class Document:
     cover: bool
     seen: str
     department: str
-    heading: str
     facets: bytes
     as_of: datetime | None
     tokens: frozenset[str]
+    origin: str | None = None
 
 
 def documents_of(
@@ -64,10 +78,13 @@ def documents_of(
         cover=False,
         seen=_seen(row, entry),
         department=row.department,
-        heading=heading_of(title, row.name, *(() if row.code is None else (row.code,))),
         facets=facets,
         as_of=ran.as_of,
-        tokens=frozenset(_tokens(row, entry, contract) | _department_tokens(row.department, department)),
+        tokens=frozenset(
+            _tokens(row, entry, contract)
+            | _department_tokens(row.department, department)
+            | called_tokens(title, row.name, *(() if row.code is None else (row.code,)))
+        ),
     )
     cover = _cover(row, entry)
     return [own] if cover is None else [own, cover]
@@ -111,6 +128,25 @@ def place_documents(session: Session, row: Resource) -> None:
         _write(session, row.name, cover)
     else:
         _drop_cover(session, row.name)
+
+
+def write_harvested(session: Session, row: Harvested) -> None:
+    """Make the document of a dataset of another catalogue what that catalogue says of it now; none where it has it no more."""
+    if row.gone_at is not None:
+        drop_documents(session, (row.id,))
+        return
+    said = row.content
+    texts = [said.get("abstract") or "", said.get("publisher") or "", *said.get("themes", ()), *said.get("keywords", ())]
+    tokens = words_of(row.title) | initials_of(row.title) | pinyin_of(row.title) | called_tokens(row.title)
+    for text in (*texts, *said.get("identifiers", ())):
+        tokens |= words_of(text[:_MOST_TEXT])
+    facets = packed_of_others(_number(session, Facet.ORIGIN, row.catalogue))
+    _write(session, row.id, Document(False, "all", "", facets, None, frozenset(tokens), row.catalogue))
+
+
+def forget_harvested(session: Session, catalogue: str) -> None:
+    """Have nothing found any more that comes from another catalogue."""
+    session.execute(delete(SearchDocument).where(SearchDocument.origin == catalogue))
 
 
 def drop_documents(session: Session, resources: Collection[str]) -> None:
@@ -173,8 +209,8 @@ def _cover(row: Resource, entry: CatalogueEntry | None) -> Document | None:
     """Return what others find of a resource that is published and not shared: its name, and nothing else."""
     if entry is None or not _not_shared(entry) or row.state != ResourceState.PUBLISHED:
         return None
-    heading, tokens = heading_of(entry.title, row.name), frozenset(_named(entry.title, row.name))
-    return Document(True, "others", row.department, heading, COVER, None, tokens)
+    tokens = frozenset(_named(entry.title, row.name) | called_tokens(entry.title, row.name))
+    return Document(True, "others", row.department, COVER, None, tokens)
 
 
 def _drop_cover(session: Session, resource: str) -> None:

@@ -71,6 +71,7 @@ _STEPS: Final = (
     "GRANT INSERT ON registry.licence_type, registry.licence_type_history TO {role}",
     "GRANT UPDATE (document, terms, department, state, version, changed_at) ON registry.licence_type TO {role}",
     "GRANT INSERT, UPDATE, DELETE ON registry.search_document TO {role}",
+    "GRANT UPDATE (n) ON registry.search_state TO {role}",
     "GRANT INSERT ON registry.search_number, registry.search_miss TO {role}",
 )
 """What a step changes, column by column. What identifies a thing, and whose it is, is changed by nobody of this role."""

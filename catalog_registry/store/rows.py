@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, TypeVar
 
-from sqlalchemy import Select, inspect, or_, select
+from sqlalchemy import SQLColumnExpression, inspect, or_, select
 from sqlalchemy.orm import Session
 
 from catalog_registry.quota import kept_quota
@@ -50,6 +50,9 @@ from schemas.resource import ResourceName
 from schemas.rowfilter import kept_filter
 
 Row = TypeVar("Row", bound=Base)
+MOST_NEAR: Final = 2_000
+"""Names that a near one is looked for among."""
+_BEGINNING: Final = 3
 _HINTS: Final = ContextVar("hints", default=True)
 
 
@@ -77,7 +80,7 @@ def known(session: Session, table: type[Row], key: str, what: str) -> Row:
     if row is None:
         column = inspect(table).primary_key[0]
         raise RejectedError(
-            f"there is no {what} {key[:64]!r}{_near(session, key, select(column))}",
+            f"there is no {what} {key[:64]!r}{_near(session, key, column)}",
             code=f"{what}.unknown",
             remedy=f"see onedoor {what} list" if what in _LISTED else None,
             fault=Fault.CLIENT,
@@ -91,7 +94,7 @@ def known_principal(session: Session, text: str) -> Principal:
     rows = session.scalars(query).all()
     if len(rows) != 1:
         raise RejectedError(
-            f"there is no principal {text[:64]!r}{_near(session, text, select(Principal.name))}",
+            f"there is no principal {text[:64]!r}{_near(session, text, Principal.name)}",
             code="principal.unknown",
             remedy="see onedoor principal list",
             fault=Fault.CLIENT,
@@ -113,9 +116,17 @@ def no_cycle(session: Session, code: str, parent: str | None) -> None:
         above = known(session, Department, above, "department").parent
 
 
-def _near(session: Session, text: str, query: Select[tuple[str]]) -> str:
-    """Return near names, as ``near``; what there is is read only where they are wanted."""
-    return near(text, session.scalars(query)) if _HINTS.get() else ""
+def _near(session: Session, text: str, column: SQLColumnExpression[str]) -> str:
+    """Return near names, as ``near``; what there is is read only where they are wanted.
+
+    Of more than ``MOST_NEAR`` those are looked at that come, in their order, from the first letters of the text on.
+    """
+    if not _HINTS.get():
+        return ""
+    names = session.scalars(select(column).limit(MOST_NEAR + 1)).all()
+    if len(names) > MOST_NEAR:
+        names = session.scalars(select(column).where(column >= text[:_BEGINNING]).order_by(column).limit(MOST_NEAR)).all()
+    return near(text, names)
 
 
 def near(text: str, names: Iterable[str]) -> str:

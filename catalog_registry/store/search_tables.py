@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Identity, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,24 +27,37 @@ class SearchDocument(Base):
 
     ``cover``: the document of a resource that is not shared for those whose it is not; it has the name and the reason only.
     ``seen`` says by whom: ``all``; ``own``, the department and who oversees; ``others``, everybody else. ``facets`` is what
-    ``catalog_registry.facets`` packs; ``as_of`` is the instant of the last proved run.
+    ``catalog_registry.facets`` packs; ``origin`` is the catalogue of a dataset of others, whose id ``resource`` is
+    then; ``as_of`` is the instant of the last proved run.
     """
 
     __tablename__ = "search_document"
     __table_args__ = (
         CheckConstraint("seen IN ('all', 'own', 'others')", name="seen_known"),
         CheckConstraint("cover = (seen = 'others')", name="cover_is_for_others"),
+        CheckConstraint("origin IS NULL OR seen = 'all'", name="others_are_for_all"),
+        Index("ix_search_document_origin", "origin", postgresql_where=text("origin IS NOT NULL")),
         Index("ix_search_document_tokens", "tokens", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
     )
 
-    resource: Mapped[str] = mapped_column(ForeignKey("registry.resource.name"), primary_key=True)
+    resource: Mapped[str] = mapped_column(primary_key=True)
     cover: Mapped[bool] = mapped_column(Boolean(), primary_key=True)
     seen: Mapped[str]
     department: Mapped[str]
-    heading: Mapped[str]
+    origin: Mapped[str | None]
     facets: Mapped[bytes] = mapped_column(LargeBinary())
     as_of: Mapped[datetime | None]
     tokens: Mapped[str] = mapped_column(TSVECTOR())
+
+
+class SearchState(Base):
+    """A number that every change of a document raises, by a trigger: what is counted of all of them is kept under it."""
+
+    __tablename__ = "search_state"
+    __table_args__ = (CheckConstraint("one", name="one"),)
+
+    one: Mapped[bool] = mapped_column(Boolean(), primary_key=True)
+    n: Mapped[int] = mapped_column(BigInteger())
 
 
 class SearchNumber(Base):

@@ -37,6 +37,7 @@ def resource_search(
     form: Annotated[Values, typer.Option("--format", help="格式, as the entry has it.")] = None,
     quality: Annotated[Values, typer.Option(help="complete, high, fair, low or unknown.")] = None,
     freshness: Annotated[Values, typer.Option(help="fresh, stale, never or unpromised.")] = None,
+    origin: Annotated[Values, typer.Option(help="Name of another catalogue, whose datasets are found too.")] = None,
     after: Annotated[str | None, typer.Option(help="The next of the page before.")] = None,
     limit: Annotated[int, typer.Option(help="Results at most.", min=1, max=200)] = 20,
     as_json: Json = False,
@@ -59,6 +60,7 @@ def resource_search(
             Facet.FORMAT: form,
             Facet.QUALITY: quality,
             Facet.FRESHNESS: freshness,
+            Facet.ORIGIN: origin,
         }
         narrowed = {facet: values for facet, values in given.items() if values}
         found = hub.registry.search(words, sees(hub, who), narrowed=narrowed, facets=after is None, after=after, limit=limit)
@@ -69,6 +71,7 @@ def resource_search(
             "resources": [_fields(hit) for hit in found.hits],
             "next": found.next,
             "total": found.total,
+            "total_is_at_least": found.at_least,
             "facets": found.facets,
         }
         output.show(shown, as_json=as_json, text=lambda: _text(found))
@@ -119,7 +122,7 @@ def _text(found: Found) -> Any:
             (
                 hit.name,
                 hit.title,
-                hit.department_name or "",
+                hit.department_name or (f"[{hit.origin}]" if hit.origin else ""),
                 hit.sharing_type if hit.basis is None else f"3: {hit.basis}",
                 hit.format or "",
                 hit.quality or "",
@@ -128,7 +131,7 @@ def _text(found: Found) -> Any:
             for hit in found.hits
         ],
     )
-    lines = [] if found.total is None else [f"found: {found.total}"]
+    lines = [] if found.total is None else [f"found: {'at least ' if found.at_least else ''}{found.total}"]
     for facet, values in (found.facets or {}).items():
         if values:
             lines.append(f"{facet}: {', '.join(f'{one.value} ({one.count})' for one in values[:10])}")

@@ -37,6 +37,7 @@ class SearchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     format: _Values = []
     quality: Annotated[_Values, msgspec.Meta(description=", ".join(Quality))] = []
     freshness: Annotated[_Values, msgspec.Meta(description=", ".join(Freshness))] = []
+    origin: Annotated[_Values, msgspec.Meta(description="names of other catalogues whose datasets are found too")] = []
     facets: Annotated[bool | None, msgspec.Meta(description="count all that was found; null: on the first page")] = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 20
     after: Annotated[_After | None, msgspec.Meta(description="the next of the page before")] = None
@@ -65,6 +66,11 @@ class HitAnswer(msgspec.Struct, frozen=True):
     quality: str | None
     freshness: str | None
     as_of: Annotated[datetime | None, msgspec.Meta(description="the instant that the last proved run holds")]
+    origin: Annotated[
+        str | None,
+        msgspec.Meta(description="the other catalogue that a dataset comes from, whose id name is: nobody applies for it"),
+    ]
+    iri: Annotated[str | None, msgspec.Meta(description="the name of such a dataset there")]
 
 
 class FacetValue(msgspec.Struct, frozen=True):
@@ -80,6 +86,7 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     resources: Sequence[HitAnswer]
     next: str | None
     total: Annotated[int | None, msgspec.Meta(description="of all pages; null where facets were not asked for")]
+    total_is_at_least: Annotated[bool, msgspec.Meta(description="there are more: so many were counted, in the facets too")]
     facets: Mapping[str, Sequence[FacetValue]] | None
 
 
@@ -89,7 +96,7 @@ def search_answer(found: Found) -> SearchAnswer:
     told = None
     if facets is not None:
         told = {facet.value: [FacetValue(one.value, one.count) for one in values] for facet, values in facets.items()}
-    return SearchAnswer([_hit(hit) for hit in found.hits], found.next, found.total, told)
+    return SearchAnswer([_hit(hit) for hit in found.hits], found.next, found.total, found.at_least, told)
 
 
 def _hit(hit: Hit) -> HitAnswer:

@@ -138,7 +138,7 @@ def _stamp(connection: Connection, name: str, today: date) -> tuple[object, ...]
 
 
 def _is_shared(hub: Hub, name: str) -> bool:
-    return any(resource.name == name and resource.state in ("published", "frozen") for resource in hub.registry.resources())
+    return any(resource.state in ("published", "frozen") for resource in hub.registry.resources((name,)))
 
 
 def _read(hub: Hub, names: tuple[str, ...]) -> dict[str, Landed]:

@@ -42,7 +42,7 @@ def case_item(hub: Hub, case: str) -> CaseItem:
             (``item.unknown``).
     """
     with hub.connect() as connection:
-        for resource in hub.registry.resources():
+        for resource in hub.registry.resources(hub.registry.with_role()):
             role = resource.contract.case_role
             names = {f.name for f in resource.contract.clear}
             if role is None or BEGAN not in names or not tables.exists(connection, tables.serving(resource.contract)):

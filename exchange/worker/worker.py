@@ -25,9 +25,9 @@ from exchange.worker.found import Found
 from exchange.worker.outbox import publish_outbox
 from exchange.worker.report import Reporter
 from exchange.worker.sweep import sweep
+from exchange.worker.topics import Topics
 from schemas.contract import DataContract
 from schemas.errors import OneDoorError, TransientError, raised_at
-from schemas.resource import data_topic
 
 POLL_S: Final = 0.5
 LOOK_S: Final = 1.0
@@ -63,7 +63,6 @@ class Worker:
     stopping: threading.Event = field(default_factory=threading.Event)
     _close_now: threading.Event = field(default_factory=threading.Event)
     _paused: dict[TopicPartition, float] = field(default_factory=dict)
-    _told: set[str] = field(default_factory=set)
 
     def run(self) -> None:
         """Work until ``stopping`` is set."""
@@ -116,6 +115,7 @@ class Worker:
                 lambda place, error: self._pause(subscription, place, error),
                 hub.settings.land_bytes,
             )
+            known = Topics(hub, self.name)
             topics: list[str] = []
             subscription: Subscription | None = None
             looked = float("-inf")
@@ -123,7 +123,7 @@ class Worker:
                 while not self.stopping.is_set():
                     if time.monotonic() - looked >= LOOK_S:
                         looked = time.monotonic()
-                        now = self._topics()
+                        now = known.look()
                         if now != topics:
                             if subscription is not None:
                                 subscription.close()
@@ -166,22 +166,6 @@ class Worker:
             partition=place.partition,
             **runs.error_json(error),
         )
-
-    def _topics(self) -> list[str]:
-        names = []
-        for resource in self.hub.registry.resources():
-            topic = data_topic(self.hub.settings.division, resource.name)
-            try:
-                self.hub.bus.ensure_topic(topic, resource.contract.partitions)
-            except TransientError:
-                raise
-            except OneDoorError as error:  # one resource's defect must not stop the others
-                if topic not in self._told:
-                    self._told.add(topic)
-                    self.hub.log.critical("a resource is not landed", worker=self.name, topic=topic, **runs.error_json(error))
-                continue
-            names.append(topic)
-        return sorted(names)
 
     def _contract_of(self, resource: str, version: str) -> DataContract:
         return self.hub.registry.contract(resource, version)

@@ -145,13 +145,13 @@ def test_a_resource_with_a_contract_gets_its_entry_and_its_code(registry: Regist
     registry.register_resource(contract_text("posts"), by="p1", code="3070150500300/000041")
     done = sheet(registry, rows("staff"), posts())
     assert [(one.name, one.code, one.outcome) for one in done.taken] == [
-        ("staff", CODE, CHANGED),
+        ("staff", "3070150500300/000042", CHANGED),
         ("posts", "3070150500300/000041", CHANGED),
     ]
-    assert registry.resource("staff").code == CODE
+    assert registry.resource("staff").code == "3070150500300/000042"
     assert [step.event for step in registry.resource_history("staff")] == ["register", "code"]
     assert registry.set_entry("staff", entry(), by="p1", expected_version=1).version == 1
-    assert sheet(registry, rows("later", title="后来")).taken[0].code == "3070150500300/000042"
+    assert sheet(registry, rows("later", title="后来")).taken[0].code == "3070150500300/000043"
 
 
 def test_a_check_says_what_would_become_of_it_and_changes_nothing(registry: Registry) -> None:
@@ -210,6 +210,36 @@ def test_what_only_the_registry_knows_to_be_wrong_is_told_by_its_cell(
     (fault,) = refusal.value.faults
     assert (fault.sheet, fault.row, fault.column, fault.heading) == ("目录", 2, letters(place(key)), BY_KEY[key].heading)
     assert reason in fault.reason
+
+
+def test_what_is_under_review_stays_as_it_was_submitted_and_is_told_by_its_cell(registry: Registry) -> None:
+    editor = registry.create_person("editor", "market", roles=("provider_editor",)).id
+    registry.register_resource(contract_text("staff"), by="p1", state="draft")
+    sheet(registry, rows("staff"))
+    registry.submit_resource("staff", by=editor, version=registry.resource("staff").row_version)
+    before = registry.entry("staff")
+    assert taken(sheet(registry, rows("staff"))) == [("staff", UNCHANGED)]
+    with pytest.raises(ImportRefusedError) as refusal:
+        sheet(registry, rows("staff", abstract="别的"), posts())
+    (fault,) = refusal.value.faults
+    assert "staff is being reviewed" in fault.reason
+    assert registry.entry("staff") == before
+    done = sheet(registry, rows("staff", abstract="别的"), posts(), partial=True)
+    assert (taken(done), [f.reason for f in done.faults]) == ([("posts", MADE)], [fault.reason])
+    assert registry.entry("staff") == before
+
+
+def test_what_an_import_changed_is_found_by_its_new_words_once_the_worker_looked(registry: Registry) -> None:
+    def found(words: str) -> list[str]:
+        return [hit.name for hit in registry.search(words, Sight(everything=True, department=None)).hits]
+
+    sheet(registry, rows("staff", title="花名册"))
+    assert registry.index_missing() == 1
+    assert found("花名册") == ["staff"]
+    sheet(registry, rows("staff", title="工作人员"))
+    assert found("花名册") == found("工作人员") == []
+    assert (registry.index_missing(), registry.index_missing()) == (1, 0)
+    assert (found("花名册"), found("工作人员")) == ([], ["staff"])
 
 
 def test_an_entry_that_does_not_fit_the_contract_is_told_by_the_cells_of_its_fields(registry: Registry) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from catalog_registry.acting import Sight
 from catalog_registry.facets import Facet, Freshness, Quality, Ran
+from catalog_registry.harvest.documents import Document, Read
 from catalog_registry.records import Cover, Receiver, ReceiverKind, RegisteredResource
 from catalog_registry.registry import Registry
 from catalog_registry.search import Found as Answer
@@ -168,6 +169,42 @@ def test_pages_give_each_resource_once_and_in_order(catalogue: Registry, words: 
             break
     assert seen == names(whole)
     assert pages == -(-len(seen) // 2)
+
+
+@pytest.mark.parametrize("words", ["执照", "营业执照", "市场监督", "yyzz", "l"])
+@pytest.mark.parametrize("walked", [1, 3, 5000])
+def test_of_many_hits_the_order_and_the_pages_are_those_of_few(
+    catalogue: Registry, monkeypatch: pytest.MonkeyPatch, words: str, walked: int
+) -> None:
+    few = {seen: names(catalogue.search(words, seen)) for seen in (ALL, MARKET, CIVIL)}
+    monkeypatch.setattr("catalog_registry.search._MOST_SORTED", 1)
+    monkeypatch.setattr("catalog_registry.search._MOST_WALKED", walked)
+    for seen, expected in few.items():
+        found: list[str] = []
+        after = None
+        while (page := catalogue.search(words, seen, after=after, limit=2, facets=False)).next is not None:
+            found, after = [*found, *names(page)], page.next
+        assert [*found, *names(page)] == expected
+
+
+def test_of_more_hits_than_are_counted_it_is_told_that_there_are_more(
+    catalogue: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = catalogue.search("市场监督", ALL)
+    assert (whole.total, whole.at_least) == (8, False)
+    for most, at_least in ((3, True), (7, True), (8, False)):
+        monkeypatch.setattr("catalog_registry.search.MOST_COUNTED", most)
+        found = catalogue.search("市场监督", ALL, limit=50)
+        assert (found.total, found.at_least, counts(found, Facet.PROVIDER)) == (most, at_least, {"market": most})
+        assert names(found) == names(whole)
+        narrowed = catalogue.search("", ALL, narrowed={Facet.PROVIDER: ["market"]})
+        assert (narrowed.total, narrowed.at_least) == (most, at_least)
+        assert (catalogue.search("", ALL).total, catalogue.search("", ALL).at_least) == (8, False)
+
+
+@pytest.mark.parametrize("words", ["'; drop", "执\\照", "lice'b:*", "执照' | 'x", "!照", "执照\0"])
+def test_what_is_typed_is_never_taken_for_a_part_of_the_question(catalogue: Registry, words: str) -> None:
+    assert set(names(catalogue.search(words, ALL))) <= {"drafts", "licences", "shops"}
 
 
 @pytest.mark.parametrize("after", ["shops", "4.shops", "1.shops'", ""])
@@ -342,6 +379,67 @@ def test_a_resource_is_seen_in_each_state_by_those_who_may_see_it_then(registry:
     assert seen == [[], [], [True], [], [True], []]
 
 
+def test_what_is_counted_of_all_is_right_after_each_change(registry: Registry, hub_db: str) -> None:
+    officer = registry.create_person("officer", "civil", roles=("registration_officer",)).id
+
+    def told() -> list[Any]:
+        answers = [registry.search("", seen) for seen in (MARKET, CIVIL, NOBODY, ALL)]
+        return [(one.total, counts(one, Facet.SHARING_TYPE), counts(one, Facet.QUALITY)) for one in answers]
+
+    plain, unknown = {}, {"unknown": 1}
+    assert told() == [(1, plain, unknown)] * 4
+    set_entry(registry, "staff", title="名录", **NOT_SHARED)
+    assert told() == [(1, {"3": 1}, unknown), (1, {"3": 1}, {}), (1, {"3": 1}, {}), (1, {"3": 1}, unknown)]
+    registry.note_runs({"staff": Ran(datetime(2026, 11, 1, tzinfo=UTC), Quality.LOW)})
+    assert told()[0] == (1, {"3": 1}, {"low": 1})
+    assert told()[1] == (1, {"3": 1}, {})
+    frozen = registry.freeze_resource("staff", by=officer, version=registry.resource("staff").row_version, why="核查")
+    assert [one[0] for one in told()] == [1, 0, 0, 1]
+    registry.thaw_resource("staff", by=officer, version=frozen.row_version)
+    assert [one[0] for one in told()] == [1, 1, 1, 1]
+    with psycopg.connect(hub_db) as connection:
+        connection.execute("DELETE FROM registry.search_document")
+    assert [one[0] for one in told()] == [0, 0, 0, 0]
+
+
+def of_others(*titles: str, **more: Any) -> Read:
+    content = {"abstract": "殡葬补贴的发放", "publisher": "市民政局", "identifiers": [], "themes": [], "keywords": ["火化"]}
+    documents = [Document(f"https://city.example/{t}", t, content | {"title": t} | more) for t in titles]
+    return Read(tuple(documents), 0, 0)
+
+
+def test_datasets_of_other_catalogues_are_found_beside_the_own_until_they_are_gone(registry: Registry, hub_db: str) -> None:
+    set_entry(registry, "staff", title="从业人员名录")
+    registry.add_catalogue("city", "https://city.example/c.ttl", title="市目录", by="p1")
+    registry.take_harvest("city", of_others("人员名录", "殡仪馆"), own=())
+    for seen in (ALL, MARKET, CIVIL, NOBODY):
+        found = registry.search("人员名录", seen)
+        assert [(hit.title, hit.origin, hit.iri) for hit in found.hits] == [
+            ("人员名录", "city", "https://city.example/人员名录"),
+            ("从业人员名录", None, None),
+        ]
+        assert counts(found, Facet.ORIGIN) == {"city": 1}
+        assert (found.hits[0].department, found.hits[0].sharing_type, found.hits[0].freshness) == (None, None, None)
+        narrowed = registry.search("", seen, narrowed={Facet.ORIGIN: ["city"]})
+        assert sorted(hit.title for hit in narrowed.hits) == ["人员名录", "殡仪馆"]
+        for words in ("火化", "殡葬补贴", "市民政局", "byg"):
+            assert "殡仪馆" in [hit.title for hit in registry.search(words, seen).hits]
+    other = registry.search("殡仪馆", CIVIL).hits[0].name
+    with pytest.raises(RejectedError) as refusal:
+        registry.apply(other, ["id"], by="p1", reason="核对", **asked(datetime(2026, 11, 2, 1, tzinfo=UTC)))
+    assert refusal.value.code != "resource.not_shared"
+    with psycopg.connect(hub_db) as connection:
+        connection.execute("DELETE FROM registry.search_document")
+    assert (registry.index_missing(), registry.index_missing()) == (3, 0)
+    assert [hit.name for hit in registry.search("殡仪馆", CIVIL).hits] == [other]
+    registry.take_harvest("city", of_others("人员名录"), own=(), shrink=True)
+    assert names(registry.search("殡仪馆", ALL)) == []
+    registry.take_harvest("city", of_others("人员名录", "殡仪馆"), own=())
+    assert names(registry.search("殡仪馆", ALL)) == [other]
+    registry.remove_catalogue("city")
+    assert names(registry.search("", ALL)) == ["staff"]
+
+
 def test_what_is_shared_after_all_is_seen_by_all(registry: Registry) -> None:
     set_entry(registry, "staff", title="名录", **NOT_SHARED)
     assert [hit.cover for hit in registry.search("名录", CIVIL).hits] == [True]
@@ -407,7 +505,7 @@ def test_the_workers_duty_makes_what_is_missing_notes_runs_and_forgets_old_misse
 
 def test_documents_that_are_lost_or_of_an_older_release_are_made_again(registry: Registry, hub_db: str) -> None:
     set_entry(registry, "staff", title="名录", **NOT_SHARED)
-    query = "SELECT resource, cover, seen, department, heading, facets, tokens FROM registry.search_document ORDER BY 1, 2"
+    query = "SELECT resource, cover, seen, department, facets, tokens FROM registry.search_document ORDER BY 1, 2"
 
     def kept() -> list[tuple[Any, ...]]:
         with psycopg.connect(hub_db) as connection:
@@ -421,7 +519,7 @@ def test_documents_that_are_lost_or_of_an_older_release_are_made_again(registry:
     assert (registry.index_missing(), registry.index_missing()) == (1, 0)
     assert kept() == before
     with psycopg.connect(hub_db) as connection:
-        connection.execute("UPDATE registry.search_document SET tokens = 'x', heading = 'x', facets = facets WHERE NOT cover")
+        connection.execute("UPDATE registry.search_document SET tokens = 'x', facets = facets WHERE NOT cover")
     assert registry.index_resources() == registry.index_resources(("staff",)) == 1
     assert kept() == before
     assert registry.version() == version

@@ -164,13 +164,26 @@ def test_what_is_not_found_is_kept_once_with_the_department_and_no_number_of_any
     assert found(catalogue, "clerk", PLANTED) == found(catalogue, "clerk", "138 0000 0000") == []
     assert found(catalogue, "clerk", "证照", quality=["low"]) == []  # there is such a thing, but not so good
     assert found(catalogue, "clerk", "电子证照") == ["licences"]
-    kept = [miss for miss in misses(catalogue) if miss[0] not in ("名单", "墓地")]  # of the other tests
+    kept = [miss for miss in misses(catalogue) if miss[0] not in ("名单", "墓地", "海葬 减免")]  # of the other tests
     assert sorted(kept) == [("bzbt", "tax"), ("殡葬 补贴", "civil")]
     with psycopg.connect(catalogue.office.settings.database_url) as connection:
         row = connection.execute("SELECT to_jsonb(m) FROM registry.search_miss m WHERE department = 'civil'").fetchone()
     assert row is not None
     assert set(row[0]) == {"n", "words", "department", "at"}
     assert PLANTED not in repr(catalogue.office.log.events)
+
+
+def test_what_is_not_found_stands_in_the_analysis_of_demand(catalogue: Desk) -> None:
+    for by in ("clerk", "stranger", "clerk"):
+        assert found(catalogue, by, "海葬 减免") == []
+        misses(catalogue)
+    assert found(catalogue, "clerk", PLANTED) == []
+    misses(catalogue)
+    analysis = catalogue.get("/demands/analysis", "auditor")
+    assert analysis.status_code == 200, analysis.text
+    (told_of,) = (one for one in analysis.json()["misses"]["words"] if one["words"] == "海葬 减免")
+    assert (told_of["times"], told_of["departments"]) == (3, 2)
+    assert PLANTED not in analysis.text
 
 
 def test_where_misses_cannot_be_kept_the_search_is_answered_all_the_same(catalogue: Desk) -> None:

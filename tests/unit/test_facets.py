@@ -11,12 +11,15 @@ import pytest
 
 from catalog_registry.facets import (
     COVER,
+    WIDTH,
+    AllCounted,
     Facet,
     Freshness,
     Quality,
     Ran,
     counted,
     packed,
+    packed_of_others,
     quality_in,
     quality_of,
     runs_told,
@@ -28,7 +31,11 @@ from schemas.catalogue_form import read_entry
 from tests.catalogue_entry import entry_json
 
 NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
-WORDS = {Facet.PROVIDER: {1: "market", 300: "civil"}, Facet.FORMAT: {1: "数据库", 2: "电子表格"}}
+WORDS = {
+    Facet.PROVIDER: {1: "market", 300: "civil"},
+    Facet.FORMAT: {1: "数据库", 2: "电子表格"},
+    Facet.ORIGIN: {1: "city", 300: "province"},
+}
 
 
 def entry(**changes: Any) -> CatalogueEntry:
@@ -37,7 +44,7 @@ def entry(**changes: Any) -> CatalogueEntry:
 
 def documents() -> list[bytes]:
     """Return facets of each kind: providers, classes, sharing types, cycles, formats, qualities, freshness, covers."""
-    made = [packed(1, 0, None, Ran()), COVER, COVER]
+    made = [packed(1, 0, None, Ran()), COVER, COVER, *(packed_of_others(n) for n in (1, 300, 300))]
     for n, (cycle, quality) in enumerate(product(UpdateCycle, Quality)):
         kind = list(SharingType)[n % 3]
         changes: dict[str, Any] = {
@@ -77,6 +84,26 @@ def test_a_cover_is_counted_as_not_shared_and_under_nothing_else() -> None:
     assert {facet: [(v.value, v.count) for v in values] for facet, values in told.items() if values} == {
         Facet.SHARING_TYPE: [("3", 3)]
     }
+
+
+def test_a_dataset_of_another_catalogue_is_counted_under_where_it_comes_from_and_nothing_else() -> None:
+    told = counted(packed_of_others(1) + packed_of_others(300) * 2, WORDS, NOW)
+    assert {facet: [(v.value, v.count) for v in values] for facet, values in told.items() if values} == {
+        Facet.ORIGIN: [("province", 2), ("city", 1)]
+    }
+
+
+def test_what_is_kept_tells_how_fresh_it_is_at_each_instant() -> None:
+    data = b"".join(documents())
+    kept = AllCounted(data, WORDS)
+    for days in (-400, 0, 1, 30, 4000):
+        now = NOW + timedelta(days=days)
+        stale = [int.from_bytes(data[i + 8 : i + 12]) for i in range(0, len(data), WIDTH)]
+        second = int(now.timestamp())
+        told = {one.value: one.count for one in kept.at(now)[Facet.FRESHNESS]}
+        assert told.get("stale", 0) == sum(1 < s <= second for s in stale)
+        assert told.get("fresh", 0) == sum(second < s < 0xFFFFFFFF for s in stale)
+        assert kept.at(now) == counted(data, WORDS, now)
 
 
 def test_nothing_is_counted_of_nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog_registry.words import heading_of, initials_of, looks_personal, pinyin_of, read_question, words_of
+from catalog_registry.words import initials_of, lines_of, looks_personal, pinyin_of, read_question, words_of
 from schemas.errors import RejectedError
 from tests.catalogue_entry import CREDIT_CODE
 
@@ -43,7 +43,7 @@ def test_first_letters_are_found_from_each_character_on() -> None:
 )
 def test_a_character_of_two_readings_is_found_under_both_that_of_the_word_first(title: str, letters: tuple[str, str]) -> None:
     assert set(letters) <= initials_of(title)
-    assert heading_of(title).split("\n")[2] == letters[0]
+    assert lines_of(title)[1] == letters[0]
 
 
 def test_many_readings_do_not_multiply() -> None:
