@@ -13,9 +13,12 @@ from typing import Any, Final
 
 from catalog_registry.harvest.documents import form_of, read_catalogue
 from exchange.harvest.fetch import fetch, read_file
-from schemas.errors import OneDoorError
+from schemas.errors import Fault, OneDoorError, RejectedError
 
 MEMORY_BYTES: Final = 4 << 30
+GROWTH: Final = 4
+"""What is told of the datasets is so many times as long as a catalogue may be, at most. What stands in a catalogue once, such as a
+publisher's name, is told with each dataset that refers to it."""
 
 
 def main() -> None:
@@ -37,7 +40,17 @@ def _read(asked: dict[str, Any]) -> dict[str, Any]:
         data, media_type = fetch(address, asked["allowed"], most, float(asked["within_s"]))
     sys.addaudithook(_refuse_network)
     read = read_catalogue(data, form_of(data, media_type, address.partition("?")[0]))
-    documents = [{"iri": d.iri, "title": d.title, "content": dict(d.content)} for d in read.documents]
+    documents, size = [], 0
+    for one in read.documents:
+        documents.append({"iri": one.iri, "title": one.title, "content": dict(one.content)})
+        size += len(json.dumps(documents[-1]))
+        if size > GROWTH * most:
+            raise RejectedError(
+                f"what it says of its datasets is above {GROWTH * most} bytes",
+                code="harvest.size",
+                remedy="raise ONEDOOR_HARVEST_BYTES",
+                fault=Fault.PROVIDER,
+            )
     return {"documents": documents, "nameless": read.nameless, "untitled": read.untitled}
 
 
