@@ -206,7 +206,7 @@ class Query:
         fields = _fields(contract, grant, request)
         if chosen_by is not None:
             check(chosen_by, contract, allowed=grant.fields)
-        personal = any(f.personal for f in fields)
+        personal = await self._personal(resource, fields, landed)
         if personal and request.case_number is None and request.bulk_export is None:
             raise RejectedError(
                 "a field that is given is personal: a case with its item, or an approved bulk export, is needed",
@@ -255,6 +255,18 @@ class Query:
             await self.gave(asked, 0)
             raise
         return Answer(self, Held(self, asked, known), receipt, form.encoder(fields), first, most)
+
+    async def _personal(self, resource: str, fields: Sequence[Field], landed: Landed) -> bool:
+        """Say whether one of the fields is personal: as the rows landed, or by the contract in force, whichever says so.
+
+        A field that becomes personal stands clear in the store until the next run; it is not given as if it were none.
+        """
+        if any(f.personal for f in fields):
+            return True
+        if landed.in_force is None or landed.in_force == landed.version:
+            return False
+        now = await self.view.contract(resource, landed.in_force)
+        return not {f.name for f in fields}.isdisjoint(f.name for f in now.personal)
 
     async def _counted(self, asked: Asked, first: int, all_there: bool) -> Asked:
         """Count the call under its grant, and the rows that it may give; return the answer with those."""
