@@ -17,8 +17,8 @@ from schemas.errors import Fault, OneDoorError, RejectedError
 
 MEMORY_BYTES: Final = 4 << 30
 GROWTH: Final = 4
-"""What is told of the datasets is so many times as long as a catalogue may be, at most. What stands in a catalogue once, such as a
-publisher's name, is told with each dataset that refers to it."""
+"""What is told of the datasets is at most so many times as long as a catalogue may be. What stands there once, such as the name
+of a publisher, is told with each dataset that refers to it."""
 
 
 def main() -> None:

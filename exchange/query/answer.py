@@ -310,6 +310,8 @@ class Query:
         current = known.principals.get(principal.id)
         if current is None or current.epoch != principal.epoch:  # while the body came
             raise DeniedError("the token was revoked", code="token.revoked", fault=Fault.CLIENT)
+        if current.ranges != principal.ranges:
+            raise _moved()
         named = (*(request.fields or ()), *(sorted(chosen_by.fields) if chosen_by is not None else ()))
         wanted = tuple(dict.fromkeys(named)) or None
         question = Ask(current, resource, request.purpose, request.item_code, wanted)
@@ -463,6 +465,8 @@ class Held:
         principal = view.current(asked.principal.id)
         if principal is None or principal.revoked_at is not None or principal.epoch != asked.principal.epoch:
             raise DeniedError("the client was revoked", code="token.revoked", fault=Fault.CLIENT)
+        if principal.ranges != asked.principal.ranges:
+            raise _moved()
         if not known.grants.published(asked.resource):
             raise DeniedError("the resource is not published any more", code="resource.not_published", where=asked.resource)
         found = [g for g in known.grants.grants_for(principal, asked.resource) if g.id == asked.grant.id]
@@ -666,6 +670,11 @@ class Answer:
             if not task.done():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+
+def _moved() -> DeniedError:
+    """Return what ends an answer whose client got other networks meanwhile: its address was looked at by those before."""
+    return DeniedError("the client may ask from other networks by now", code="token.address", fault=Fault.CLIENT)
 
 
 def _fields(contract: DataContract, grant: Grant, request: QueryRequest) -> tuple[Field, ...]:

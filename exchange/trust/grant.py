@@ -286,8 +286,8 @@ def explain(ask: Ask, *, grants: GrantIndex, now: datetime) -> tuple[Explanation
 
 
 def ended(grant: Grant, now: datetime) -> Reason | None:
-    """Return why a grant is not in force at an instant, or None. Its interval is half-open; revoking ends it at once, also where
-    the clock of whoever revoked it was ahead.
+    """Return why a grant is not in force at an instant, or None. Its interval is half-open; revoking ends it at once,
+    also where the clock of whoever revoked it was ahead.
     """
     if grant.revoked_at is not None:
         return Reason.REVOKED

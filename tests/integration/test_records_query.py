@@ -672,8 +672,18 @@ def client_revoked(asker: Client) -> None:
     asker.office.hub.registry.revoke_principal(asker.client_id)
 
 
+def kept_elsewhere(asker: Client) -> None:
+    asker.office.hub.registry.set_ranges(asker.client_id, ["203.0.113.0/24"])
+
+
 @pytest.mark.parametrize(
-    ("end", "code"), [(revoked, "grant.revoked"), (expired, "grant.expired"), (client_revoked, "token.revoked")]
+    ("end", "code"),
+    [
+        (revoked, "grant.revoked"),
+        (expired, "grant.expired"),
+        (client_revoked, "token.revoked"),
+        (kept_elsewhere, "token.address"),
+    ],
 )
 def test_what_ends_a_grant_in_the_middle_of_a_long_answer_cuts_it_and_the_ledger_shows_it(
     office: Office, end: Any, code: str

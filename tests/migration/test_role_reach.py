@@ -37,9 +37,7 @@ def test_a_type_of_the_sessions_own_does_not_run_as_the_owner(api: psycopg.Conne
         api.execute("SELECT * FROM exchange.lend_quota('g', '2026-11-02', '2026-11-02Z', 1, 1, 0, 0)")
 
 
-def test_a_table_of_the_sessions_own_does_not_stand_in_for_one_of_the_catalogue(
-    superuser_url: str, hub_db: str
-) -> None:
+def test_a_table_of_the_sessions_own_does_not_stand_in_for_one_of_the_catalogue(superuser_url: str, hub_db: str) -> None:
     insert = """INSERT INTO registry.grant_ (id, receiver_department, resource, fields, purposes, items, legal_basis, from_at,
       to_at, made_at, made_by, version) VALUES ('g-forged', 'civil', 'licences', '{holder_number}', '{accept_case}', '{}', 'x',
       now(), now() + interval '1 day', now(), 'x', 1)"""
@@ -50,7 +48,9 @@ def test_a_table_of_the_sessions_own_does_not_stand_in_for_one_of_the_catalogue(
             " VALUES ('licences', 'x', 'civil', 'draft', 1, now(), now())"
         )
     with session(superuser_url, hub_db, "onedoor_registry") as steps:
-        steps.execute("CREATE TEMP TABLE pg_class AS SELECT oid, current_user::regrole::oid AS relowner FROM pg_catalog.pg_class")
+        steps.execute(
+            "CREATE TEMP TABLE pg_class AS SELECT oid, current_user::regrole::oid AS relowner FROM pg_catalog.pg_class"
+        )
         steps.execute("GRANT SELECT ON pg_temp.pg_class TO PUBLIC")
         steps.execute(AS_OWNER)  # type: ignore[arg-type]
         with pytest.raises(psycopg.errors.CheckViolation) as refusal:
