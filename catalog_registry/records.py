@@ -214,7 +214,7 @@ class GrantRecord:
 
     def in_force(self, now: datetime) -> bool:
         """Say whether the grant is good at an instant."""
-        return self.from_at <= now < self.to_at and (self.revoked_at is None or now < self.revoked_at)
+        return self.revoked_at is None and self.from_at <= now < self.to_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,12 +145,13 @@ def grant_api(connection: Connection, role: str = API_ROLE) -> bool:
     """Give the API's role exactly what it needs; False where the role does not exist. Doing it again changes nothing.
 
     Tables of ``store`` are made in ``stage`` and moved, so the default rights stand on both; without USAGE on ``stage`` the
-    role sees a table only once it is served.
+    role sees a table only once it is served. Nobody but the owner makes temporary tables: only the worker needs them.
     """
     return _give(
         connection,
         role,
         "GRANT CONNECT ON DATABASE {database} TO {role}",
+        "REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC",
         "GRANT USAGE ON SCHEMA registry, exchange, store, trust TO {role}",
         "GRANT SELECT ON ALL TABLES IN SCHEMA registry, store TO {role}",
         "ALTER DEFAULT PRIVILEGES IN SCHEMA registry GRANT SELECT ON TABLES TO {role}",

@@ -179,6 +179,12 @@ def page_of(request: Request, form: re.Pattern[str], *, also: Collection[str] = 
     return after, int(limit)
 
 
+def _refuse_nul(request: Request) -> None:
+    """Raise where a parameter holds a character that no text of the database does: asking with it would be a defect."""
+    if any("\x00" in value for value in request.query_params.values()):
+        raise RejectedError("a parameter holds the character NUL", code="request.query", fault=Fault.CLIENT)
+
+
 # What is done -----------------------------------------------------------------------------------------------------------
 
 
@@ -312,6 +318,7 @@ def add_route(
     def add(do: Callable[[Request], Awaitable[Response]]) -> None:
         async def answered(request: Request) -> Response:
             try:
+                _refuse_nul(request)
                 return await do(request)
             except OneDoorError as error:
                 if error.kind == "defect":

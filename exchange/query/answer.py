@@ -206,7 +206,7 @@ class Query:
         fields = _fields(contract, grant, request)
         if chosen_by is not None:
             check(chosen_by, contract, allowed=grant.fields)
-        personal = any(f.personal for f in fields)
+        personal = await self._personal(resource, fields, landed)
         if personal and request.case_number is None and request.bulk_export is None:
             raise RejectedError(
                 "a field that is given is personal: a case with its item, or an approved bulk export, is needed",
@@ -256,6 +256,18 @@ class Query:
             raise
         return Answer(self, Held(self, asked, known), receipt, form.encoder(fields), first, most)
 
+    async def _personal(self, resource: str, fields: Sequence[Field], landed: Landed) -> bool:
+        """Say whether one of the fields is personal: as the rows landed, or by the contract in force, whichever says so.
+
+        A field that becomes personal stands clear in the store until the next run; it is not given as if it were none.
+        """
+        if any(f.personal for f in fields):
+            return True
+        if landed.in_force is None or landed.in_force == landed.version:
+            return False
+        now = await self.view.contract(resource, landed.in_force)
+        return not {f.name for f in fields}.isdisjoint(f.name for f in now.personal)
+
     async def _counted(self, asked: Asked, first: int, all_there: bool) -> Asked:
         """Count the call under its grant, and the rows that it may give; return the answer with those."""
         if asked.grant.quota is None:
@@ -298,6 +310,8 @@ class Query:
         current = known.principals.get(principal.id)
         if current is None or current.epoch != principal.epoch:  # while the body came
             raise DeniedError("the token was revoked", code="token.revoked", fault=Fault.CLIENT)
+        if current.ranges != principal.ranges:
+            raise _moved()
         named = (*(request.fields or ()), *(sorted(chosen_by.fields) if chosen_by is not None else ()))
         wanted = tuple(dict.fromkeys(named)) or None
         question = Ask(current, resource, request.purpose, request.item_code, wanted)
@@ -451,6 +465,8 @@ class Held:
         principal = view.current(asked.principal.id)
         if principal is None or principal.revoked_at is not None or principal.epoch != asked.principal.epoch:
             raise DeniedError("the client was revoked", code="token.revoked", fault=Fault.CLIENT)
+        if principal.ranges != asked.principal.ranges:
+            raise _moved()
         if not known.grants.published(asked.resource):
             raise DeniedError("the resource is not published any more", code="resource.not_published", where=asked.resource)
         found = [g for g in known.grants.grants_for(principal, asked.resource) if g.id == asked.grant.id]
@@ -654,6 +670,11 @@ class Answer:
             if not task.done():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+
+def _moved() -> DeniedError:
+    """Return what ends an answer whose client got other networks meanwhile: its address was looked at by those before."""
+    return DeniedError("the client may ask from other networks by now", code="token.address", fault=Fault.CLIENT)
 
 
 def _fields(contract: DataContract, grant: Grant, request: QueryRequest) -> tuple[Field, ...]:

@@ -29,6 +29,11 @@ _RUN: Final = """
 SELECT id, contract_version, as_of_first FROM exchange.run
 WHERE resource = $1 AND state = 'proved' ORDER BY started_at DESC LIMIT 1
 """
+_LANDED: Final = """
+SELECT r.id, r.contract_version, r.as_of_first, s.version FROM exchange.run r
+LEFT JOIN registry.resource s ON s.name = r.resource
+WHERE r.resource = $1 AND r.state = 'proved' ORDER BY r.started_at DESC LIMIT 1
+"""
 
 
 class ReplacedError(TransientError):
@@ -45,11 +50,15 @@ class ReplacedError(TransientError):
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """The run that a serving table is of, the contract version of its rows, the instant as of which it holds."""
+    """The run that a serving table is of, the contract version of its rows, the instant as of which it holds.
+
+    ``in_force`` is the contract version in force, which may be a later one; None: there is none.
+    """
 
     run: str
     version: str
     as_of: datetime | None
+    in_force: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +100,10 @@ class RecordReader:
         """
         try:
             async with (await self._connections()).acquire(timeout=_BUSY_S) as connection:
-                row = await connection.fetchrow(_RUN, resource, timeout=self._timeout_s)
+                row = await connection.fetchrow(_LANDED, resource, timeout=self._timeout_s)
         except DRIVER:
             raise away() from None
-        return None if row is None else Landed(row[0], row[1], row[2])
+        return None if row is None else Landed(*row)
 
     async def batch(self, reading: Reading, after: Sequence[Value], most: int) -> list[Row]:
         """Return the next rows after a landed key, ``most`` at most, in the key's order.

@@ -239,7 +239,7 @@ class _Ready:
 
     def _made_span(self, now: datetime) -> _Span:
         ends = [ended(grant, now) for grant in self.grants]
-        instants = [at for g in self.grants for at in (g.from_at, g.to_at, g.revoked_at) if at is not None]
+        instants = [at for g in self.grants for at in (g.from_at, g.to_at)]
         return _Span(
             max((at for at in instants if at <= now), default=_FIRST),
             min((at for at in instants if at > now), default=_LAST),
@@ -286,8 +286,10 @@ def explain(ask: Ask, *, grants: GrantIndex, now: datetime) -> tuple[Explanation
 
 
 def ended(grant: Grant, now: datetime) -> Reason | None:
-    """Return why a grant is not in force at an instant, or None. Its interval is half-open; revoking ends it at once."""
-    if grant.revoked_at is not None and now >= grant.revoked_at:
+    """Return why a grant is not in force at an instant, or None. Its interval is half-open; revoking ends it at once,
+    also where the clock of whoever revoked it was ahead.
+    """
+    if grant.revoked_at is not None:
         return Reason.REVOKED
     if now < grant.from_at:
         return Reason.NOT_YET
@@ -297,7 +299,7 @@ def ended(grant: Grant, now: datetime) -> Reason | None:
 
 
 def _general(ask: Ask, grants: GrantIndex, now: datetime) -> tuple[Reason, ...]:
-    if ask.principal.revoked_at is not None and now >= ask.principal.revoked_at:
+    if ask.principal.revoked_at is not None:
         return (Reason.PRINCIPAL_REVOKED,)
     if not grants.published(ask.resource):
         return (Reason.RESOURCE,)

@@ -59,8 +59,9 @@ FROM trust.usage_day u
 WHERE u.day >= %(first)s AND u.day < %(last)s
   AND (%(resource)s::text IS NULL OR u.resource = %(resource)s)
   AND (%(department)s::text IS NULL OR u.department = %(department)s)
-  AND (%(seen)s::text IS NULL OR u.department = %(seen)s
-       OR u.resource IN (SELECT name FROM registry.resource WHERE department = %(seen)s))
+  AND (%(seen)s::text IS NULL OR (u.department = %(seen)s AND u.grant_id <> '')
+       OR u.resource IN (SELECT name FROM registry.resource
+                         WHERE department = %(seen)s OR (u.department = %(seen)s AND state = 'published')))
 """
 _DAYS: Final = f"""
 SELECT u.id, u.day, u.kind, u.resource, u.department, u.system, u.grant_id, u.purpose, u.item,
@@ -147,8 +148,9 @@ class Usage:
 class UsageAsk:
     """What is asked about: the days in [``first``, ``last``), one resource or all, one consumer or all.
 
-    ``seen``: only what this department used, or what was used of its own resources; None: everything. ``by_day``: a line for
-    each day, else the days added up. ``after``: only lines after this id.
+    ``seen``: only what this department used, or what was used of its own resources; None: everything. What it was refused of
+    another's resource is told while that is published: a line would say that there is one. ``by_day``: a line for each day,
+    else the days added up. ``after``: only lines after this id.
     """
 
     first: date

@@ -168,3 +168,19 @@ def _entry() -> Any:
     from schemas.catalogue_form import read_entry
 
     return read_entry(entry_json())
+
+
+def test_a_small_catalogue_that_says_a_long_text_with_every_dataset_is_refused_before_it_is_told(
+    onedoor: Onedoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDOOR_HARVEST_BYTES", "65536")
+    file = tmp_path / "city.ttl"
+    named = f'<https://city.example/all> <http://xmlns.com/foaf/0.1/name> "{"长" * 10_000}" .\n'
+    of_it = "".join(f"<https://city.example/{i}> dct:publisher <https://city.example/all> .\n" for i in range(200))
+    file.write_text(datasets(*(f"数据{i}" for i in range(2)), more=named))
+    onedoor("harvest", "add", "city", str(file))
+    assert onedoor("harvest", "run", "city")["added"] == 2
+    file.write_text(datasets(*(f"数据{i}" for i in range(200)), more=named + of_it))
+    assert file.stat().st_size < 65_536
+    assert onedoor("harvest", "run", "city", fails=True)["code"] == "harvest.size"
+    assert len(onedoor("harvest", "show", "city")) == 2

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,7 +37,20 @@ from schemas.contract import CursorSpec, Field, LogicalType
 from schemas.rowfilter import parse
 from schemas.secret import Secret
 from tests.hub import contract
-from tests.office import GRANTED, HOLDERS, ITEM, OTHER_ITEM, Office, an_office, approved_export, fill, moved, name, number
+from tests.office import (
+    GRANTED,
+    HOLDERS,
+    ITEM,
+    LICENCES,
+    OTHER_ITEM,
+    Office,
+    an_office,
+    approved_export,
+    fill,
+    moved,
+    name,
+    number,
+)
 
 REFUSED = (
     b'{"type":"urn:onedoor:problem:query.refused","title":"Not allowed","status":403,'
@@ -658,8 +672,18 @@ def client_revoked(asker: Client) -> None:
     asker.office.hub.registry.revoke_principal(asker.client_id)
 
 
+def kept_elsewhere(asker: Client) -> None:
+    asker.office.hub.registry.set_ranges(asker.client_id, ["203.0.113.0/24"])
+
+
 @pytest.mark.parametrize(
-    ("end", "code"), [(revoked, "grant.revoked"), (expired, "grant.expired"), (client_revoked, "token.revoked")]
+    ("end", "code"),
+    [
+        (revoked, "grant.revoked"),
+        (expired, "grant.expired"),
+        (client_revoked, "token.revoked"),
+        (kept_elsewhere, "token.address"),
+    ],
 )
 def test_what_ends_a_grant_in_the_middle_of_a_long_answer_cuts_it_and_the_ledger_shows_it(
     office: Office, end: Any, code: str
@@ -985,3 +1009,19 @@ def test_the_api_works_with_its_own_role_only(hub_db: str, empty_db: str, superu
         rows, said = asker.rows(limit=4, **case)
         assert (len(rows), said["ended"]) == (4, "done")
         assert len(asker.rows(limit=100, page=said["next"], **case)[0]) == 5
+
+
+def test_a_field_that_became_personal_is_given_as_one_before_the_next_run_has_sealed_it(office: Office) -> None:
+    asker, wanted = client(office, "licences", items=(ITEM,)), ["licence_id", "licence_number"]
+    assert asker.rows(item_code=ITEM, fields=wanted, limit=1)[1]["ended"] == "done"
+    turned = tuple(replace(f, personal=f.personal or f.name == "licence_number") for f in LICENCES.fields)
+    office.put_in_force(replace(LICENCES, version="2.0.0", fields=turned))
+    try:
+        assert code_of(asker.ask(item_code=ITEM, fields=wanted, limit=1)) == (400, "query.case_number")
+        assert code_of(asker.ask(item_code=ITEM, fields=wanted, case_number="CASE-7")) == (403, "query.bulk_export")
+        rows, _ = asker.rows(item_code=ITEM, fields=wanted, case_number="CASE-7", limit=1)
+        assert rows == [{"licence_id": "L1-T-BIZ", "licence_number": "440221-1-T-BIZ"}]
+        assert asker.rows(item_code=ITEM, fields=["licence_id"], limit=1)[1]["ended"] == "done"
+    finally:
+        office.made.register(replace(LICENCES, version="3.0.0"))
+    assert asker.rows(item_code=ITEM, fields=wanted, limit=1)[1]["ended"] == "done"

@@ -488,3 +488,12 @@ def test_a_change_that_waits_too_long_for_another_one_is_told_so(desk: Desk, mon
         long_change.execute("SELECT value FROM registry.version FOR UPDATE")
         assert told(asked_for(desk, who, grant)) == (503, "registry.busy")
     assert asked_for(desk, who, grant).status_code == 201
+
+
+def test_a_nul_that_somebody_sends_is_no_defect_of_the_hub(desk: Desk) -> None:
+    before = len(desk.office.log.events)
+    form = {"grant_type": "client_credentials", "client_id": "a\x00b", "client_secret": "\x00"}
+    assert told(desk.office.http.post("/api/v1/token", data=form)) == (401, "client.refused")
+    for path in ("/usage?resource=%00", "/usage?department=a%00b", "/demands?department=%00", "/items?body=%00"):
+        assert told(desk.call("GET", path, "auditor")) == (400, "request.query"), path
+    assert [e for e in desk.office.log.events[before:] if "defect" in e["event"]] == []

@@ -115,3 +115,25 @@ def test_the_answer_says_up_to_when_the_ledger_was_counted(hub: str, clock: Fake
     clock.advance(timedelta(hours=1))
     count_usage(lambda: psycopg.connect(hub), clock)
     assert counted_at() == clock.now().astimezone(UTC)
+
+
+def test_what_a_department_was_refused_says_nothing_of_resources_that_it_does_not_see(hub: str, clock: FakeClock) -> None:
+    """A draft and a name that nobody has are alike; what was given stays told, also when the resource is withdrawn."""
+    ledger = Ledger(lambda: psycopg.connect(hub), clock, "c.0")
+    refused: dict[str, Any] = {"kind": "resource.query", "outcome": "refused", "department": "civil", "reason": "resource"}
+    ledger.append([LedgerRecord(resource=name, **refused) for name in ("licences", "permits", "nothing")])
+    ledger.append([LedgerRecord(**(refused | {"outcome": "allowed", "reason": None}), resource="permits", grant="g1")])
+    count_usage(lambda: psycopg.connect(hub), clock)
+
+    def told(seen: str | None) -> set[tuple[str, int, int]]:
+        with psycopg.connect(hub) as connection:
+            found = read_usage(connection, UsageAsk(FIRST, LAST, seen=seen)).lines
+        return {(one.resource, one.allowed, one.refused) for one in found}
+
+    everything = {("licences", 0, 1), ("permits", 0, 1), ("permits", 1, 0)}
+    assert told("civil") == {("permits", 1, 0)}
+    assert told("market") == told(None) == everything
+    with psycopg.connect(hub) as connection:
+        connection.execute("ALTER TABLE registry.resource DROP CONSTRAINT ck_resource_reviewed_has_contract")
+        connection.execute("UPDATE registry.resource SET state = 'published' WHERE name = 'licences'")
+    assert told("civil") == {("licences", 0, 1), ("permits", 1, 0)}
