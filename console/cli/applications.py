@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import output
+from console.cli.hub import instant
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
 from console.cli.quota import Burst, PerDay, PerMinute, RowsPerDay, limits
-from console.cli.registry import _instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,8 +94,8 @@ def application_apply(
             by=who,
             reason=reason,
             legal_basis=basis,
-            from_at=hub.clock.now() if start is None else _instant(start, "--from"),
-            to_at=_instant(until, "--until"),
+            from_at=hub.clock.now() if start is None else instant(start, "--from"),
+            to_at=instant(until, "--until"),
             purposes=purpose or (),
             items=item or (),
             row_filter=row_filter,
@@ -258,8 +258,8 @@ def application_approve(
             version=_seen(hub, application, version),
             fields=field,
             row_filter=row_filter,
-            from_at=None if start is None else _instant(start, "--from"),
-            to_at=None if until is None else _instant(until, "--until"),
+            from_at=None if start is None else instant(start, "--from"),
+            to_at=None if until is None else instant(until, "--until"),
             quota=limits(per_day, per_minute, burst, rows_per_day),
             why=why,
         )
