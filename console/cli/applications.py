@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from catalog_registry.application_clock import ApplicationClock
-    from catalog_registry.records import ApplicationRecord, StepRecord
+    from catalog_registry.records import ApplicationRecord, GrantRecord, StepRecord
     from exchange.bootstrap import Hub
 
 Who = Annotated[str, typer.Option("--as", help="Who acts: name, id or client id of a principal.")]
@@ -82,9 +82,9 @@ def application_apply(
     rows_per_day: RowsPerDay = None,
     as_json: Json = False,
 ) -> None:
-    """Ask for fields of a published resource, in the name of the principal's department.
+    r"""Ask for fields of a published resource, in the name of the principal's department.
 
-    Example: onedoor application apply licences --as li.na --field name --field state --purpose accept_case
+    Example: onedoor application apply licences --as li.na --field name --field state --purpose accept_case \
     --reason '核对救助对象' --basis 国令809 --until 2027-11-01
     """
     with _hub() as hub:
@@ -477,7 +477,20 @@ def _application_text(found: ApplicationRecord, clock: ApplicationClock | None, 
         "waits for": _clock_text(clock),
         "grant": found.grant or "-",
     }
+    if found.grant is not None:
+        shown |= _granted(hub.registry.grant(found.grant))
     return Group("\n".join(f"{name:<12}{value}" for name, value in shown.items()), "", _steps_table(steps, hub))
+
+
+def _granted(grant: GrantRecord) -> dict[str, str]:
+    """Return what was given in the end, which may be less than was asked for."""
+    return {
+        "granted": ", ".join(grant.fields),
+        "of rows": str(grant.row_filter or "all"),
+        "at most": str(grant.quota or "-"),
+        "in force": f"{_local(grant.from_at)}, {_local(grant.to_at if grant.revoked_at is None else grant.revoked_at)}"
+        + ("" if grant.revoked_at is None else " (revoked)"),
+    }
 
 
 def _steps_table(steps: Sequence[StepRecord], hub: Hub) -> Any:

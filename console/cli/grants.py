@@ -45,9 +45,9 @@ def grant_add(
     rows_per_day: RowsPerDay = None,
     as_json: Json = False,
 ) -> None:
-    """Give a receiver the right to fields of a resource. Needs a purpose or an item, and a legal basis.
+    r"""Give a receiver the right to fields of a resource. Needs a purpose or an item, and a legal basis.
 
-    Example: onedoor grant add licences --to system:intake --field name --field state --purpose accept_case
+    Example: onedoor grant add licences --to system:intake --field name --field state --purpose accept_case \
     --basis 国令809 --until 2027-11-01
     """
     with _hub() as hub:

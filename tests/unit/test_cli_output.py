@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -108,6 +111,38 @@ def test_every_command_takes_json_and_shows_an_example() -> None:
             if "as_json" not in command.callback.__annotations__ and not daemon:
                 faults.append(f"{name} takes no --json")
     assert faults == []
+
+
+def test_every_example_can_be_pasted_and_names_a_command_with_options_that_there_are() -> None:
+    root, faults = typer.main.get_command(build()), []
+    todo: list[tuple[str, Any]] = [("onedoor", root)]
+    while todo:
+        path, command = todo.pop()
+        if hasattr(command, "commands"):
+            todo += [(f"{path} {name}", member) for name, member in command.commands.items() if not member.hidden]
+            continue
+        for example in re.findall(r"^ *Example: ((?:.|\n)*?)(?:\n\n|\Z)", command.help or "", re.MULTILINE):
+            pasted = example.replace("\\\n", " ").strip()
+            if "\n" in pasted:
+                faults.append(f"{path}: the example goes over a line's end without \\")
+            for part in re.split(r" && | > ", pasted):
+                words = shlex.split(part)
+                if words[0] != "onedoor":
+                    continue  # the file that it goes to, or psql "$(onedoor db url)"
+                try:
+                    _parsed(root, words[1:])
+                except Exception as error:  # noqa: BLE001 - each is a fault to be told
+                    if not str(error).endswith("does not exist."):  # a file that only the reader has
+                        faults.append(f"{path}: {error}")
+    assert faults == []
+
+
+def _parsed(command: Any, words: list[str]) -> None:
+    """Parse the words as the command line would, group by group, and run nothing."""
+    context = command.make_context("onedoor", list(words))
+    while hasattr(command, "commands"):
+        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        context = command.make_context(name, rest, parent=context)
 
 
 def test_help_imports_nothing_heavy() -> None:
