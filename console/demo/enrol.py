@@ -72,6 +72,7 @@ PEOPLE: Final = MappingProxyType(
     {
         "wang.fang": ("market_supervision", "provider_editor"),
         "zhang.wei": ("market_supervision", "provider_reviewer"),
+        "liu.yang": ("government_services", "provider_editor"),
         "chen.jie": ("government_services", "provider_reviewer"),
         "li.na": ("civil_affairs", "consumer"),
         "centre.officer": ("centre", "registration_officer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
@@ -93,6 +94,27 @@ def test_wrong_usage_ends_with_2(argv: list[str], capsys: pytest.CaptureFixture[
 def test_wrong_usage_with_json_is_a_problem_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert output.run(_app(), ["nope", "--json"]) == 2
     assert json.loads(capsys.readouterr().err)["code"] == "cli.usage"
+
+
+def _printed(columns: int, rows: list[tuple[str, ...]]) -> list[str]:
+    from rich.console import Console
+
+    with (console := Console(width=columns, file=io.StringIO())).capture() as kept:
+        console.print(output.table(("application", "fields", "made"), rows))
+    return [line.rstrip() for line in kept.get().splitlines() if line.strip()]
+
+
+def test_a_list_that_does_not_fit_the_terminal_is_a_block_of_lines_for_each_row() -> None:
+    rows = [("a01m6cwacm06h4yrfjgdy41", "licence_identifier, name", "2026-11-26"), ("a02", "state", "")]
+    wide = _printed(80, rows)
+    assert wide[2].split("   ")[0].strip() == "a01m6cwacm06h4yrfjgdy41"
+    assert [line.split() for line in _printed(40, rows)] == [
+        ["application", "a01m6cwacm06h4yrfjgdy41"],
+        ["fields", "licence_identifier,", "name"],
+        ["made", "2026-11-26"],
+        ["application", "a02"],
+        ["fields", "state"],
+    ]
 
 
 def test_every_command_takes_json_and_shows_an_example() -> None:
