@@ -108,7 +108,7 @@ class Applications(Grants):
         with self._database.change() as change:
             session = change.session
             who = principal_record(known_principal(session, by))
-            check_duty(who, "apply for", APPLYING, who.department)
+            check_duty(who, "apply", APPLYING, who.department)
             contract = self._shared(session, resource)
             check_sharing(session, resource, who.department, contract.department)
             check_fields(contract, fields, asked)

@@ -174,7 +174,7 @@ def check_uses(purposes: Sequence[str], items: Sequence[str], what: str, area: s
         area: the first word of the refusal's code.
     """
     if not purposes and not items:
-        raise refused(f"{what} names at least one purpose or one item", f"{area}.no_purpose")
+        raise refused(f"{what} names at least one purpose or one item", f"{area}.no_purpose", remedy="say what it is for")
     for purpose in purposes:
         if not _PURPOSE.fullmatch(purpose):
             raise refused(f"{purpose[:64]!r} is no purpose: expected a word such as accept_case", f"{area}.purpose")
@@ -193,7 +193,8 @@ def check_fields(contract: DataContract, fields: Sequence[str], row_filter: Filt
         if name not in here:
             close = get_close_matches(name, here, n=3)
             near = f"; near it: {', '.join(close)}" if close else ""
-            raise refused(f"{contract.name} has no field {name[:64]!r}{near}", "grant.unknown_field")
+            remedy = f"see its fields: onedoor resource show {contract.name}"
+            raise refused(f"{contract.name} has no field {name[:64]!r}{near}", "grant.unknown_field", remedy=remedy)
     if row_filter is not None:
         check(row_filter, contract)
 

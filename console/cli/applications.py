@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import output
+from console.cli.hub import instant
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
 from console.cli.quota import Burst, PerDay, PerMinute, RowsPerDay, limits
-from console.cli.registry import _instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog_registry.records import ApplicationRecord, StepRecord
+    from catalog_registry.records import ApplicationRecord, GrantRecord, StepRecord
     from catalog_registry.step_clock import StepClock
     from exchange.bootstrap import Hub
 
@@ -82,9 +82,9 @@ def application_apply(
     rows_per_day: RowsPerDay = None,
     as_json: Json = False,
 ) -> None:
-    """Ask for fields of a published resource, in the name of the principal's department.
+    r"""Ask for fields of a published resource, in the name of the principal's department.
 
-    Example: onedoor application apply licences --as li.na --field name --field state --purpose accept_case
+    Example: onedoor application apply licences --as li.na --field name --field state --purpose accept_case \
     --reason '核对救助对象' --basis 国令809 --until 2027-11-01
     """
     with _hub() as hub:
@@ -94,8 +94,8 @@ def application_apply(
             by=who,
             reason=reason,
             legal_basis=basis,
-            from_at=hub.clock.now() if start is None else _instant(start, "--from"),
-            to_at=_instant(until, "--until"),
+            from_at=hub.clock.now() if start is None else instant(start, "--from"),
+            to_at=instant(until, "--until"),
             purposes=purpose or (),
             items=item or (),
             row_filter=row_filter,
@@ -258,8 +258,8 @@ def application_approve(
             version=_seen(hub, application, version),
             fields=field,
             row_filter=row_filter,
-            from_at=None if start is None else _instant(start, "--from"),
-            to_at=None if until is None else _instant(until, "--until"),
+            from_at=None if start is None else instant(start, "--from"),
+            to_at=None if until is None else instant(until, "--until"),
             quota=limits(per_day, per_minute, burst, rows_per_day),
             why=why,
         )
@@ -477,7 +477,20 @@ def _application_text(found: ApplicationRecord, clock: StepClock | None, steps: 
         "waits for": _clock_text(clock),
         "grant": found.grant or "-",
     }
+    if found.grant is not None:
+        shown |= _granted(hub.registry.grant(found.grant))
     return Group("\n".join(f"{name:<12}{value}" for name, value in shown.items()), "", _steps_table(steps, hub))
+
+
+def _granted(grant: GrantRecord) -> dict[str, str]:
+    """Return what was given in the end, which may be less than was asked for."""
+    return {
+        "granted": ", ".join(grant.fields),
+        "of rows": str(grant.row_filter or "all"),
+        "at most": str(grant.quota or "-"),
+        "in force": f"{_local(grant.from_at)}, {_local(grant.to_at if grant.revoked_at is None else grant.revoked_at)}"
+        + ("" if grant.revoked_at is None else " (revoked)"),
+    }
 
 
 def _steps_table(steps: Sequence[StepRecord], hub: Hub) -> Any:

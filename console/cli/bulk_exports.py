@@ -45,9 +45,9 @@ def bulk_export_ask(
     principal: Annotated[str | None, typer.Option(help="The account that will query; default: who asks.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask for one answer with personal fields that has no case, or more rows than a case is enough for.
+    r"""Ask for one answer with personal fields that has no case, or more rows than a case is enough for.
 
-    Example: onedoor bulk-export ask g01m6cwacm06h4yrfjgdy41 --as li.na --principal relief --field name --field citizen_id
+    Example: onedoor bulk-export ask g01m6cwacm06h4yrfjgdy41 --as li.na --principal relief --field name --field citizen_id \
     --purpose relief_check --reason '年度低保对象核对'
     """
     with opened() as hub:

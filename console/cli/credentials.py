@@ -11,6 +11,7 @@ from console.cli import output
 from console.cli.hub import local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
+from console.cli.principals import principal_fields
 
 if TYPE_CHECKING:
     from catalog_registry.records import PrincipalRecord
@@ -99,9 +100,7 @@ def principal_end_old(name: Name, as_json: Json = False) -> None:
 
 def _fields(hub: Hub, made: PrincipalRecord) -> dict[str, Any]:
     secrets = hub.registry.secrets(made.id)
-    from console.cli.registry import _principal_fields
-
-    return _principal_fields(made) | {
+    return principal_fields(made) | {
         "last_used_at": max((s.last_used_at for s in secrets if s.last_used_at is not None), default=None),
         "secrets": [{"n": s.n, "made_at": s.made_at, "ends_at": s.ends_at, "last_used_at": s.last_used_at} for s in secrets],
         "version": made.version,

@@ -65,9 +65,9 @@ def demand_ask(
     cycle: Annotated[str | None, typer.Option(help="How often it should be updated: 每日, or a code of 1 to 9.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask for data that is in no catalogue, in the name of the principal's department.
+    r"""Ask for data that is in no catalogue, in the name of the principal's department.
 
-    Example: onedoor demand ask 养老机构床位 --as li.na --field 机构名称 --field 空余床位 --purpose accept_case
+    Example: onedoor demand ask 养老机构床位 --as li.na --field 机构名称 --field 空余床位 --purpose accept_case \
     --description '办理入住时核对空余床位' --basis 国令809 --cycle 每日
     """
     with _hub() as hub:

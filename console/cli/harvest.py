@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from console.cli import output
-from console.cli.hub import local
+from console.cli.hub import acts, local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
 from schemas.errors import Fault, RejectedError
@@ -44,7 +44,7 @@ def harvest_add(
             at = f"file:{Path(address).resolve()}"
         else:
             raise RejectedError("there is no such file", code="harvest.file", where=address, fault=Fault.CLIENT)
-        made = hub.registry.add_catalogue(name, at, title=title or name, by=_by())
+        made = hub.registry.add_catalogue(name, at, title=title or name, by=acts())
         output.show(made, as_json=as_json, text=f"catalogue {name} added: {made.address}; then: onedoor harvest run {name}")
 
 
@@ -130,9 +130,3 @@ def harvest_remove(name: Annotated[str, typer.Argument(help="The catalogue.")], 
             as_json=as_json,
             text=f"catalogue {name} removed, with {count} datasets",
         )
-
-
-def _by() -> str:
-    from console.cli.registry import _by as acts
-
-    return acts()

@@ -71,3 +71,19 @@ def contract_text(file: Path) -> str:
 def local(at: datetime) -> str:
     """Return an instant as people here read it."""
     return f"{at.astimezone(CHINA):%Y-%m-%d %H:%M}"
+
+
+def acts() -> str:
+    """Return who acts on the console: the account of the operating system."""
+    import getpass
+
+    return f"console:{getpass.getuser()}"
+
+
+def instant(text: str, option: str) -> datetime:
+    """Return an instant; a text without an offset, and a day, is China's."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{option} {text[:40]!r} is no instant: 2027-01-01 or 2027-01-01T08:00:00+08:00") from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=CHINA)

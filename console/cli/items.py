@@ -13,10 +13,10 @@ import typer
 from console.cli import output
 from console.cli.applications import Seen, Who, Why
 from console.cli.files import opened_file, read_object, read_whole, write_whole
+from console.cli.hub import instant
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
-from console.cli.registry import _instant
 from console.cli.sheets import show_faults
 from schemas.errors import Fault, RejectedError
 
@@ -112,7 +112,7 @@ def item_show(
     """
     with _hub() as hub:
         found = hub.registry.item(code)
-        version = hub.registry.item_version(code) if at is None else hub.registry.item_at(code, _instant(at, "--at"))
+        version = hub.registry.item_version(code) if at is None else hub.registry.item_at(code, instant(at, "--at"))
         if version is None:
             raise RejectedError("the item was not there yet", code="item.unknown", where=found.code, fault=Fault.CLIENT)
         shown = _version(version) | {"department": found.department, "owner": found.owner}
@@ -229,8 +229,8 @@ def item_delegate(
             department,
             by=who,
             basis=basis,
-            from_at=None if start is None else _instant(start, "--from"),
-            to_at=None if until is None else _instant(until, "--until"),
+            from_at=None if start is None else instant(start, "--from"),
+            to_at=None if until is None else instant(until, "--until"),
         )
         output.show(done, as_json=as_json, text=f"item {done.item} is delegated to {done.body}")
 

@@ -16,7 +16,11 @@ from console.cli import output
 MODULES = (
     "local",
     "parties",
+    "sources",
     "registry",
+    "grants",
+    "principals",
+    "materials",
     "applications",
     "corrections",
     "demands",

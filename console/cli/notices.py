@@ -10,10 +10,10 @@ import typer
 
 from console.cli import output
 from console.cli.applications import Name, Remark, Seen, Who, Why, _steps_table
-from console.cli.hub import contract_text, local, opened
+from console.cli.hub import acts, contract_text, local, opened
 from console.cli.output import Json
 from console.cli.quota import used_of_quotas, used_text
-from console.cli.registry import _by, check_against_source
+from console.cli.sources import check_against_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ def revision_give(file: File, why: Remark = "", check: Check = True, as_json: Js
     with opened() as hub:
         if check:
             check_against_source(hub, text, str(file))
-        made = hub.registry.give_notice(text, by=_by(), why=why, where=str(file), **_terms(hub))
+        made = hub.registry.give_notice(text, by=acts(), why=why, where=str(file), **_terms(hub))
         output.show(_fields(hub, made), as_json=as_json, text=lambda: _revision_text(hub, made))
 
 

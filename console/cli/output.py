@@ -36,6 +36,9 @@ TITLES: Mapping[str, str] = {
 _FILE_COLUMNS = 400
 """The width of what goes into a file or a pipe, so that a row of a table stays a line."""
 
+_FOLDED = 1.25
+"""How much wider than the terminal a table may be and still be one, with some cells folded."""
+
 
 def show(value: Any, *, as_json: bool, text: str | Callable[[], Any] | None = None) -> None:
     """Print a command's answer on standard output.
@@ -63,7 +66,7 @@ def to_json(value: Any) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> Any:
-    """Return a table for a person; numbers stand right."""
+    """Return a table for a person; numbers stand right. On a terminal that is much too narrow each row is a block of lines."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -74,7 +77,39 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
         made.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(_cell(value)) for value in row))
-    return made
+    return _Fitting(made, columns, rows, title) if rows else made
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fitting:
+    """A table where it fits, or nearly; else a block of lines for each row, as its cells would be folded beyond reading."""
+
+    table: Any
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str | None
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from rich.measure import Measurement
+
+        wide = Measurement.get(console, options.update(width=_FILE_COLUMNS, max_width=_FILE_COLUMNS), self.table).maximum
+        yield self.table if wide <= options.max_width * _FOLDED else self._blocks()
+
+    def _blocks(self) -> Any:
+        from rich.padding import Padding
+        from rich.table import Table
+        from rich.text import Text
+
+        made = Table.grid(padding=(0, 2))
+        made.title, made.title_justify = self.title, "left"
+        made.add_column(no_wrap=True)
+        made.add_column(overflow="fold")
+        for row in self.rows:
+            for place, (name, value) in enumerate(zip(self.columns, row, strict=True)):
+                if text := _cell(value):
+                    made.add_row(Text(name if place == 0 else f"  {name}"), Text(text))
+            made.add_row("", "")
+        return Padding(made, (1, 0, 0, 1))
 
 
 def say(line: str) -> None:

@@ -88,6 +88,14 @@ def resource_template(
     """
     from catalog_registry.catalogue_sheets_out import write_template
 
+    if out.suffix.lower() != ".xlsx":
+        raise RejectedError(
+            f"the template is a workbook, and {out.suffix or 'no ending'} is not a workbook's",
+            code="catalogue.template",
+            where=str(out),
+            remedy="give a name that ends in .xlsx; save it as .csv afterwards if you like",
+            fault=Fault.CLIENT,
+        )
     write_by(out, write_template)
     output.show({"file": str(out)}, as_json=as_json, text=f"{out} written; then: onedoor resource import {out} --check")
 

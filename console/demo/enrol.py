@@ -68,6 +68,19 @@ RESOURCES: Final = (
     "market_steps",
     "market_results",
 )
+PEOPLE: Final = MappingProxyType(
+    {
+        "wang.fang": ("market_supervision", "provider_editor"),
+        "zhang.wei": ("market_supervision", "provider_reviewer"),
+        "liu.yang": ("government_services", "provider_editor"),
+        "chen.jie": ("government_services", "provider_reviewer"),
+        "li.na": ("civil_affairs", "consumer"),
+        "centre.officer": ("centre", "registration_officer"),
+        "security.officer": ("centre", "security_officer"),
+        "auditor": ("centre", "auditor"),
+    }
+)
+"""Persons to act as on the console, each with the department and the role; nobody bears these accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +108,7 @@ def register(registry: Registry, district: District, clock: Clock) -> Enrolled:
     Raises:
         RejectedError: the registry holds something else under one of these names.
     """
-    for agency in (*AGENCIES.values(), *TOWNSHIPS):
-        registry.ensure_department(agency.code, agency.name, credit_code=agency.credit_code)
+    people(registry)
     for code, (name, department) in SYSTEMS.items():
         registry.ensure_system(code, name, department)
     _add_sources(registry, district)
@@ -107,6 +119,16 @@ def register(registry: Registry, district: District, clock: Clock) -> Enrolled:
     enrolled = _intake(registry, district)
     _grant(registry, enrolled.client_id, items, clock)
     return enrolled
+
+
+def people(registry: Registry) -> None:
+    """Enrol the departments, and the persons of them who are not there yet; the roles of one who is stay as they are."""
+    for agency in (*AGENCIES.values(), *TOWNSHIPS):
+        registry.ensure_department(agency.code, agency.name, credit_code=agency.credit_code)
+    known = {principal.name for principal in registry.principals()}
+    for name, (department, role) in PEOPLE.items():
+        if name not in known:
+            registry.create_person(name, department, roles=(role,))
 
 
 def _add_sources(registry: Registry, district: District) -> None:

@@ -10,8 +10,8 @@ from exchange.items.bring import bring_items, bring_licence_types
 from schemas.handbook import Discretion, Handbook, HandbookStep
 from schemas.item import Limit, LimitUnit
 
-REGISTRAR: Final = "registrar"
-"""The account of the centre's registration officer."""
+REGISTRAR: Final = "centre.officer"
+"""The account of the centre's registration officer, one of the people of `enrol`."""
 
 
 def keep(hub: Hub) -> bool:
@@ -23,8 +23,6 @@ def keep(hub: Hub) -> bool:
     registry = hub.registry
     bring_items(hub)
     bring_licence_types(hub)
-    if all(principal.name != REGISTRAR for principal in registry.principals()):
-        registry.create_person(REGISTRAR, "centre", roles=("registration_officer",))
     mine = [record for record in registry.items(department="market_supervision") if record.state == "in_force"]
     for record in mine[:2]:
         if registry.handbook(record.code) is None:

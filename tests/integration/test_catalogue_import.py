@@ -551,6 +551,11 @@ def test_the_template_is_written_at_the_command_line(onedoor: Onedoor, tmp_path:
     assert onedoor("resource", "import", "new.xlsx", "--json").problem["code"] == "sheet.empty"
 
 
+def test_a_template_that_would_be_no_workbook_by_its_name_is_not_written(onedoor: Onedoor, tmp_path: Path) -> None:
+    assert onedoor("resource", "template", "-o", "new.csv", "--json").problem["code"] == "catalogue.template"
+    assert not (tmp_path / "new.csv").exists()
+
+
 def test_a_workbook_is_exported_at_the_command_line_and_imported_again(onedoor: Onedoor, registry: Registry) -> None:
     sheet(registry, rows("staff"), posts())
     assert onedoor("resource", "export", "--format", "xlsx", "-o", "all.xlsx", "--json").json["resources"] == 0

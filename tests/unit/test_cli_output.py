@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -92,6 +96,27 @@ def test_wrong_usage_with_json_is_a_problem_document(capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().err)["code"] == "cli.usage"
 
 
+def _printed(columns: int, rows: list[tuple[str, ...]]) -> list[str]:
+    from rich.console import Console
+
+    with (console := Console(width=columns, file=io.StringIO())).capture() as kept:
+        console.print(output.table(("application", "fields", "made"), rows))
+    return [line.rstrip() for line in kept.get().splitlines() if line.strip()]
+
+
+def test_a_list_that_does_not_fit_the_terminal_is_a_block_of_lines_for_each_row() -> None:
+    rows = [("a01m6cwacm06h4yrfjgdy41", "licence_identifier, name", "2026-11-26"), ("a02", "state", "")]
+    wide = _printed(80, rows)
+    assert wide[2].split("   ")[0].strip() == "a01m6cwacm06h4yrfjgdy41"
+    assert [line.split() for line in _printed(40, rows)] == [
+        ["application", "a01m6cwacm06h4yrfjgdy41"],
+        ["fields", "licence_identifier,", "name"],
+        ["made", "2026-11-26"],
+        ["application", "a02"],
+        ["fields", "state"],
+    ]
+
+
 def test_every_command_takes_json_and_shows_an_example() -> None:
     faults = []
     todo: list[tuple[str, typer.Typer]] = [("onedoor", build())]
@@ -108,6 +133,38 @@ def test_every_command_takes_json_and_shows_an_example() -> None:
             if "as_json" not in command.callback.__annotations__ and not daemon:
                 faults.append(f"{name} takes no --json")
     assert faults == []
+
+
+def test_every_example_can_be_pasted_and_names_a_command_with_options_that_there_are() -> None:
+    root, faults = typer.main.get_command(build()), []
+    todo: list[tuple[str, Any]] = [("onedoor", root)]
+    while todo:
+        path, command = todo.pop()
+        if hasattr(command, "commands"):
+            todo += [(f"{path} {name}", member) for name, member in command.commands.items() if not member.hidden]
+            continue
+        for example in re.findall(r"^ *Example: ((?:.|\n)*?)(?:\n\n|\Z)", command.help or "", re.MULTILINE):
+            pasted = example.replace("\\\n", " ").strip()
+            if "\n" in pasted:
+                faults.append(f"{path}: the example goes over a line's end without \\")
+            for part in re.split(r" && | > ", pasted):
+                words = shlex.split(part)
+                if words[0] != "onedoor":
+                    continue  # the file that it goes to, or psql "$(onedoor db url)"
+                try:
+                    _parsed(root, words[1:])
+                except Exception as error:  # noqa: BLE001 - each is a fault to be told
+                    if not str(error).endswith("does not exist."):  # a file that only the reader has
+                        faults.append(f"{path}: {error}")
+    assert faults == []
+
+
+def _parsed(command: Any, words: list[str]) -> None:
+    """Parse the words as the command line would, group by group, and run nothing."""
+    context = command.make_context("onedoor", list(words))
+    while hasattr(command, "commands"):
+        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        context = command.make_context(name, rest, parent=context)
 
 
 def test_help_imports_nothing_heavy() -> None:
