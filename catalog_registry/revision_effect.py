@@ -22,6 +22,7 @@ from catalog_registry.revision_states import (
 from catalog_registry.rules import refused
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
+from catalog_registry.store.documents import write_documents
 from catalog_registry.store.history import resource_step, write_step
 from catalog_registry.store.notice_tables import Notice, Revision, RevisionHistory
 from catalog_registry.store.rows import grant_record, grants_of
@@ -117,6 +118,7 @@ class RevisionEffects(Grants, Notices):
         resource_step(
             change.session, resource, "change", at=self._clock.now(), by=row.made_by, before=resource.state, detail=detail
         )
+        write_documents(change.session, resource, contract)
         told = {"grants": self._narrow_grants(change, row, contract)} if evolution.breaking else None
         self._revision_step(change, row, RevisionEvent.TAKE_EFFECT, by=HUB, department=resource.department, detail=told)
 
