@@ -412,6 +412,33 @@ def test_only_those_are_told_whose_grant_gives_the_row_and_the_field(desk: Desk)
     assert not found.keys() & {"filtered_out", "other_field", "one_other", "none_found"}
 
 
+def test_who_gets_a_grant_with_a_row_filter_while_it_is_disputed_is_told_of_its_end_too(desk: Desk) -> None:  # noqa: F811
+    row = "L3-T-BIZ"
+    path = asked(desk, row, "of_calm")
+
+    def granted(code: str, row_filter: str) -> None:
+        desk.office.hub.registry.ensure_department(code, code)
+        desk.client(f"of_{code}", code, "consumer")
+        desk.office.give(desk.clients[f"of_{code}"], items=(), fields=("licence_id", "licence_number"), row_filter=row_filter)
+        desk.office.refresh()
+        assert query(desk, f"of_{code}")
+
+    granted("since_asked", "licence_type = 'T-BIZ'")
+    granted("since_asked_others", "licence_type = 'T-ID'")
+    assert desk.step(path, "accept", "reviewer").status_code == 200
+    do(desk)
+    eventually(lambda: bool(notices(desk, path, "wrong")))
+    wrong = notices(desk, path, "wrong")
+    assert wrong.get("since_asked") is False
+    assert "since_asked_others" not in wrong
+    granted("since_told", "licence_type = 'T-BIZ'")
+    mend(desk, row, "440221-3-MENDED")
+    do(desk)
+    eventually(lambda: bool(notices(desk, path, "corrected")))
+    corrected = notices(desk, path, "corrected")
+    assert corrected.keys() >= wrong.keys() | {"since_told"}
+
+
 def test_a_row_whose_key_is_personal_is_named_by_its_pseudonym_and_found_in_the_ledger(desk: Desk) -> None:  # noqa: F811
     office = desk.office
     fields = tuple(replace(f, key=1 if f.name == "holder_number" else None, required=True) for f in LICENCES.fields)
