@@ -148,7 +148,7 @@ class LicenceTypes(Part):
         departments: Mapping[str, str],
     ) -> str | None:
         """Take over what is said of a licence type; return what that was, None where it was said already."""
-        document = licence_type_document(one)
+        document, department = licence_type_document(one), departments.get(one.issuer_code or "")
         if row is None:
             terms = licence_type_document(LicenceTerms())
             row = LicenceTypeRow(code=one.code, state=IN_FORCE, version=0, terms=terms)
@@ -156,11 +156,11 @@ class LicenceTypes(Part):
             event = ENTER
         elif row.state == ENDED:
             event = "return"
-        elif row.document != document or row.owner != owner:
+        elif (row.document, row.owner, row.department) != (document, owner, department):
             event = "change"
         else:
             return None
-        row.document, row.owner, row.department = document, owner, departments.get(one.issuer_code or "")
+        row.document, row.owner, row.department = document, owner, department
         self._licence_type_step(change, row, event, IN_FORCE, by)
         return event
 
