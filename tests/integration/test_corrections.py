@@ -279,6 +279,32 @@ def test_two_workers_close_and_tell_once(desk: Desk) -> None:  # noqa: F811
     assert desk.office.made.rows(told_calm, correction, "corrected") == [(1,)]
 
 
+def test_what_waits_for_a_run_costs_the_same_however_much_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    hub = desk.office.hub
+    duty, opened = Corrections(hub), []
+    connect = type(hub).connect
+
+    def counted(of: Any, **more: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            opened.append(of)
+        return connect(of, **more)
+
+    monkeypatch.setattr(type(hub), "connect", counted)
+
+    def asked_again() -> int:
+        duty.do()
+        duty.do()
+        opened.clear()
+        assert duty.do() == 0
+        return len(opened)
+
+    accepted(desk, "L1-T-OTHER", "of_housing")
+    one = asked_again()
+    for by in ("of_calm", "of_civil"):
+        accepted(desk, "L1-T-OTHER", by)
+    assert asked_again() == one
+
+
 def test_nothing_is_closed_or_told_without_its_record(desk: Desk) -> None:  # noqa: F811
     path = accepted(desk, "L3-T-OTHER", "of_housing")
     ident = path.rpartition("/")[2]
