@@ -12,9 +12,9 @@ from typing import Any
 
 from benchmarks.line import Result, Row, median
 from benchmarks.stand import Stand, stand
+from catalog_registry.catalogue_sheets_out import EXAMPLE, write_workbook
 from catalog_registry.exports.national import national_json
 from catalog_registry.registry import Registry
-from catalog_registry.sheets.write import EXAMPLE, write_workbook
 from schemas.catalogue import CatalogueEntry
 from schemas.catalogue_form import read_entry
 

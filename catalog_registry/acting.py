@@ -34,6 +34,7 @@ DUTIES_OF_RESOURCE: Final[Mapping[ResourceEvent, tuple[Duty, ...]]] = MappingPro
         ResourceEvent.FREEZE: (_CENTRE,),
         ResourceEvent.THAW: (_CENTRE,),
         ResourceEvent.WITHDRAW: (_REVIEWER, _CENTRE),
+        ResourceEvent.DISCARD: (_EDITOR, _CENTRE),
     }
 )
 """The own department is the resource's."""

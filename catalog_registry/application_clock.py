@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from catalog_registry.clocks import Rule, State, due
+from catalog_registry.clocks import Rule
+from catalog_registry.open_clocks import OpenClock
 from catalog_registry.records import ApplicationRecord
 from catalog_registry.states import ApplicationState
+from catalog_registry.step_clock import StepClock, clock_of_step
 from schemas.workdays import Calendar
 
 RULES: Final[Mapping[ApplicationState, str]] = MappingProxyType(
@@ -25,29 +26,6 @@ UNCONDITIONAL: Final = "application.provider_review.unconditional"
 """The rule of the provider's answer where the catalogue says that the resource is shared without condition."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationClock:
-    """The clock of the step that an application waits for.
-
-    ``department`` is the one that has to answer, None where the centre has to check. ``due`` is the last day and ``left`` the
-    working days after today, below 0 where it is late, as ``catalog_registry.clocks`` counts them.
-    """
-
-    rule: str
-    workdays: int
-    department: str | None
-    began: datetime
-    due: date | None
-    left: int
-    state: State
-    provisional: bool
-
-    @property
-    def late(self) -> bool:
-        """Whether the last day is over."""
-        return self.state == "late"
-
-
 def rule_of(state: ApplicationState, *, unconditional: bool) -> str | None:
     """Return the clock rule of an application in a state, None where nobody is waited for.
 
@@ -58,6 +36,32 @@ def rule_of(state: ApplicationState, *, unconditional: bool) -> str | None:
     return RULES.get(state)
 
 
+def waits_of(application: ApplicationRecord, since: datetime, *, unconditional: bool = False) -> OpenClock | None:
+    """Return the clock that an application has open, None where it is at its end and waits for nobody.
+
+    A hand-over leaves the state, so the clock goes on. No rule is paused by a state: one that is returned is at its end.
+
+    Args:
+        application: what was asked for.
+        since: the instant at which it came into the state that it is in.
+        unconditional: the catalogue says that the resource is shared without condition.
+    """
+    name = rule_of(application.state, unconditional=unconditional)
+    if name is None:
+        return None
+    return OpenClock(
+        kind="application",
+        thing=application.id,
+        rule=name,
+        department=application.assigned if application.state is ApplicationState.PROVIDER_REVIEW else None,
+        resource=application.resource,
+        began=since,
+        title=application.resource,
+        of=application.department,
+        state=application.state,
+    )
+
+
 def clock_of(
     application: ApplicationRecord,
     since: datetime,
@@ -66,10 +70,8 @@ def clock_of(
     of: Calendar,
     now: datetime,
     unconditional: bool = False,
-) -> ApplicationClock | None:
-    """Return the clock of an application, None where it is at its end and waits for nobody.
-
-    A hand-over leaves the state, so the clock goes on. No rule is paused by a state: one that is returned is at its end.
+) -> StepClock | None:
+    """Return where the clock of an application stands, None where it waits for nobody; as ``waits_of``.
 
     Args:
         application: what was asked for.
@@ -79,34 +81,8 @@ def clock_of(
         now: the instant of the question.
         unconditional: the catalogue says that the resource is shared without condition.
     """
-    name = rule_of(application.state, unconditional=unconditional)
-    if name is None:
-        return None
-    waits_for = application.assigned if application.state is ApplicationState.PROVIDER_REVIEW else None
-    return clock_of_step(rules[name], since, department=waits_for, of=of, now=now)
-
-
-def clock_of_step(rule: Rule, since: datetime, *, department: str | None, of: Calendar, now: datetime) -> ApplicationClock:
-    """Return the clock of a step that is waited for, which nothing has paused.
-
-    Args:
-        rule: how long it may take.
-        since: the instant at which it began to be waited for.
-        department: the one that has to take it, None where the centre has to.
-        of: the working days.
-        now: the instant of the question.
-    """
-    found = due(rule, since, (), now, of)
-    return ApplicationClock(
-        rule=rule.id,
-        workdays=rule.workdays,
-        department=department,
-        began=since,
-        due=found.at,
-        left=found.left,
-        state=found.state,
-        provisional=found.provisional,
-    )
+    waits = waits_of(application, since, unconditional=unconditional)
+    return None if waits is None else clock_of_step(waits, rules=rules, of=of, now=now)
 
 
 def clocks_of(
@@ -117,7 +93,7 @@ def clocks_of(
     rules: Mapping[str, Rule],
     of: Calendar,
     now: datetime,
-) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+) -> list[tuple[ApplicationRecord, StepClock | None]]:
     """Return applications with their clocks, as ``clock_of``; ``unconditional`` are names of resources."""
     return [
         (a, clock_of(a, since[a.id], rules=rules, of=of, now=now, unconditional=a.resource in unconditional))

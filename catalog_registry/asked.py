@@ -26,8 +26,7 @@ OF_SOURCES: Final = (Duty("operator", own=False),)
 """Where rows are read is connected by the operator: an address that anybody could give would lead into the hub's network."""
 
 OF_DRAFTS: Final = (_EDITOR,)
-OF_SHARED_CONTRACTS: Final = (_REVIEWER,)
-"""A version of a contract that is shared goes round no review, so the one who reviews puts it in force."""
+"""What is shared is changed by a revision, which goes round its own review."""
 
 OF_ENTRIES: Final = (_EDITOR, _CENTRE)
 OF_MAKING_GRANTS: Final = (_SECURITY,)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import IO, Final
 
 from catalog_registry.brought import Faults, GivenEntry
+from catalog_registry.catalogue_sheets_in import read_sheets
 from catalog_registry.exports.national import given_entries
 from catalog_registry.exports.odcs import split_contracts
 from catalog_registry.imports import Imported
@@ -14,7 +15,6 @@ from catalog_registry.records import PrincipalRecord
 from catalog_registry.registry import Registry
 from catalog_registry.rules import refused
 from catalog_registry.sheets.guard import Limits
-from catalog_registry.sheets.read import read_sheets
 
 _MOST_TEXT_BYTES: Final = 256 << 20
 

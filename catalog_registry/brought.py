@@ -85,12 +85,20 @@ class EntryPlace:
 class ImportRefusedError(RejectedError):
     """Nothing was taken of what was brought in; ``faults`` says why, place by place."""
 
-    def __init__(self, faults: Sequence[BadPlace], count: int, *, where: str | None = None, taken_apart: bool = True) -> None:
+    def __init__(
+        self,
+        faults: Sequence[BadPlace],
+        count: int,
+        *,
+        where: str | None = None,
+        taken_apart: bool = True,
+        code: str,
+    ) -> None:
         first = f": {faults[0].where}: {faults[0].reason}" if faults else ""
         more = f", and {count - 1} more" if count > 1 else ""
         super().__init__(
             f"{'1 place is' if count == 1 else f'{count} places are'} wrong, so nothing was taken{first}{more}",
-            code="catalogue.import",
+            code=code,
             where=where,
             remedy="mend them all" + (", or take what is right by choosing partial" if taken_apart else ""),
             fault=Fault.CLIENT,

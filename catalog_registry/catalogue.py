@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from catalog_registry.acting import Sight, check_version
 from catalog_registry.asked import OF_ENTRIES, Asked, permit
 from catalog_registry.records import DepartmentRecord, EntryRecord, ListedResource
-from catalog_registry.resources import SHARED, Resources
+from catalog_registry.resources import SHARED, Resources, check_kept
 from catalog_registry.rules import check_fits, provider_misfits, refused
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
@@ -60,6 +60,7 @@ class Catalogue(Resources):
         with self._database.change() as change:
             session = change.session
             row = known(session, Resource, name, "resource")
+            check_kept(row)
             here = session.get(EntryRow, name)
             if asked is not None:
                 expected_version = asked.version  # looked at below: 0 is an answer too

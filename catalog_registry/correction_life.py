@@ -12,11 +12,12 @@ from types import MappingProxyType
 from typing import Final
 
 from catalog_registry.acting import Duty
-from catalog_registry.application_clock import ApplicationClock, clock_of_step
 from catalog_registry.clocks import Rule
 from catalog_registry.correction_records import CorrectionRecord
 from catalog_registry.correction_words import CorrectionEvent, CorrectionState
+from catalog_registry.open_clocks import OpenClock
 from catalog_registry.states import Life
+from catalog_registry.step_clock import StepClock, clock_of_step
 from schemas.workdays import Calendar
 
 _S, _DO = CorrectionState, CorrectionEvent
@@ -93,12 +94,25 @@ RULES: Final[Mapping[CorrectionState, str]] = MappingProxyType(
 """The clock rule of each state that somebody has to lead out of: the provider, of one that is contested the centre."""
 
 
-def clock_of(
-    correction: CorrectionRecord, *, rules: Mapping[str, Rule], of: Calendar, now: datetime
-) -> ApplicationClock | None:
-    """Return the clock of the step that a correction waits for, None where nobody is. A hand-over leaves it going."""
+def waits_of(correction: CorrectionRecord) -> OpenClock | None:
+    """Return the clock that a correction has open, None where it waits for nobody. A hand-over leaves it going."""
     name = RULES.get(correction.state)
     if name is None:
         return None
-    waits_for = None if correction.state is CorrectionState.CONTESTED else correction.assigned
-    return clock_of_step(rules[name], correction.state_at, department=waits_for, of=of, now=now)
+    return OpenClock(
+        kind="correction",
+        thing=correction.id,
+        rule=name,
+        department=None if correction.state is CorrectionState.CONTESTED else correction.assigned,
+        resource=correction.resource,
+        began=correction.state_at,
+        title=correction.resource,
+        of=correction.department,
+        state=correction.state,
+    )
+
+
+def clock_of(correction: CorrectionRecord, *, rules: Mapping[str, Rule], of: Calendar, now: datetime) -> StepClock | None:
+    """Return where the clock of a correction stands, None where it waits for nobody; as ``waits_of``."""
+    waits = waits_of(correction)
+    return None if waits is None else clock_of_step(waits, rules=rules, of=of, now=now)

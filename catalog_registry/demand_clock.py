@@ -7,11 +7,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from catalog_registry.application_clock import ApplicationClock
-from catalog_registry.clocks import Rule, due
+from catalog_registry.clocks import Rule
 from catalog_registry.demand_records import DemandRecord
 from catalog_registry.demand_states import DemandState
-from schemas.clock import CHINA
+from catalog_registry.open_clocks import OpenClock
+from catalog_registry.step_clock import PROMISED, StepClock, clock_of_step
 from schemas.workdays import Calendar
 
 RULES: Final[Mapping[DemandState, str]] = MappingProxyType(
@@ -19,15 +19,34 @@ RULES: Final[Mapping[DemandState, str]] = MappingProxyType(
 )
 """The clock rule of each state that somebody has to lead out of by a number of days."""
 
-PROMISED: Final = "demand.promised"
-"""Named as the rule where the department set its last day itself, by its promise."""
-
 WAITING: Final = (*RULES, DemandState.ACCEPTED)
 """The states in which somebody is waited for."""
 
 
-def demand_clock(demand: DemandRecord, *, rules: Mapping[str, Rule], of: Calendar, now: datetime) -> ApplicationClock | None:
-    """Return the clock of a demand, None where it waits for nobody. Another provider that is appointed begins it again.
+def demand_waits(demand: DemandRecord) -> OpenClock | None:
+    """Return the clock that a demand has open, None where it waits for nobody. Another provider that is appointed begins it
+    again; a department that promised a day is held to that day.
+    """
+    accepted = demand.state is DemandState.ACCEPTED
+    name = PROMISED.id if accepted else RULES.get(demand.state)
+    if name is None or (accepted and demand.promised_on is None):
+        return None
+    return OpenClock(
+        kind="demand",
+        thing=demand.id,
+        rule=name,
+        department=demand.assigned,
+        resource=None,
+        began=demand.since,
+        title=demand.title,
+        of=demand.department,
+        state=demand.state,
+        promised_on=demand.promised_on if accepted else None,
+    )
+
+
+def demand_clock(demand: DemandRecord, *, rules: Mapping[str, Rule], of: Calendar, now: datetime) -> StepClock | None:
+    """Return where the clock of a demand stands, None where it waits for nobody; as ``demand_waits``.
 
     Args:
         demand: what is asked for.
@@ -35,39 +54,5 @@ def demand_clock(demand: DemandRecord, *, rules: Mapping[str, Rule], of: Calenda
         of: the working days.
         now: the instant of the question.
     """
-    if demand.state is DemandState.ACCEPTED:
-        return _promised(demand, of, now)
-    name = RULES.get(demand.state)
-    if name is None:
-        return None
-    rule = rules[name]
-    found = due(rule, demand.since, (), now, of)
-    return ApplicationClock(
-        rule=rule.id,
-        workdays=rule.workdays,
-        department=demand.assigned,
-        began=demand.since,
-        due=found.at,
-        left=found.left,
-        state=found.state,
-        provisional=found.provisional,
-    )
-
-
-def _promised(demand: DemandRecord, of: Calendar, now: datetime) -> ApplicationClock | None:
-    """Return the clock of a promise: it ends with the day that was named, worked or not, and reminds one working day before."""
-    if demand.promised_on is None:
-        return None
-    last, began = demand.promised_on, demand.since.astimezone(CHINA).date()
-    today = now.astimezone(CHINA).date()
-    left = of.between(today, last)
-    return ApplicationClock(
-        rule=PROMISED,
-        workdays=of.between(began, last),
-        department=demand.assigned,
-        began=demand.since,
-        due=last,
-        left=left,
-        state="late" if today > last else "reminded_last" if left <= 1 else "running",
-        provisional=of.provisional(last),
-    )
+    waits = demand_waits(demand)
+    return None if waits is None else clock_of_step(waits, rules=rules, of=of, now=now)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.demand_states import DemandState
+from catalog_registry.step_clock import StepClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,14 @@ class RatingSum:
 
 @dataclass(frozen=True, slots=True)
 class LateRecord:
-    """Something that should have been checked or answered by now. ``title`` names what it is about, ``of`` who asked."""
+    """Something that should have been done by now. ``title`` names what it is about, ``of`` whose it is, as an open clock."""
 
     kind: str
     id: str
     title: str
     of: str
     state: str
-    clock: ApplicationClock
+    clock: StepClock
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Three lists come out of it: what is asked for, who took the responsibility and b
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, select
@@ -46,6 +46,9 @@ _TOLD: Final[Mapping[DemandEvent, str]] = {
     DemandEvent.FULFIL: "demand.fulfilled",
     DemandEvent.CANCEL: "demand.cancelled",
 }
+_FAR: Final = timedelta(days=3660)
+"""As far as a promise may reach: the working days up to it are counted whenever a list is shown."""
+
 _DEMAND, _RESOURCE = "demand/", "resource/"
 
 Act = Callable[[Change, Demand, PrincipalRecord], Mapping[str, Any]]
@@ -165,13 +168,16 @@ class Demands(Resources):
             why: a remark; it is kept.
 
         Raises:
-            RejectedError: the demand was changed meanwhile or waits for no answer, or the day is over.
+            RejectedError: the demand was changed meanwhile or waits for no answer, or the day is over or beyond ten years.
             DeniedError: the principal has no role for it, is of another department, or asked or appointed itself.
         """
 
         def promise(change: Change, row: Demand, who: PrincipalRecord) -> Mapping[str, Any]:
-            if promised_on < self._clock.now().astimezone(CHINA).date():
+            today = self._clock.now().astimezone(CHINA).date()
+            if promised_on < today:
                 raise refused("the day by which it is promised is over", "demand.day_over", where=row.id)
+            if promised_on > today + _FAR:
+                raise refused("the day by which it is promised is none of the next ten years", "demand.day_far", where=row.id)
             row.promised_on = promised_on
             return {"promised_on": promised_on.isoformat()}
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
 from catalog_registry.acting import Duty
+from catalog_registry.clocks import Rule
+from catalog_registry.open_clocks import OpenClock
+from catalog_registry.records import DestructionRecord
 from catalog_registry.states import Life
+from catalog_registry.step_clock import StepClock, clock_of_step
 from catalog_registry.term_states import DestructionEvent, DestructionState
+from schemas.workdays import Calendar
 
 __all__ = [
-    "BY_PERSONS",
     "DESTRUCTION_LIFE",
     "DESTRUCTION_REASONED",
     "DUTIES_OF_DESTRUCTION",
     "RULES",
     "DestructionEvent",
     "DestructionState",
+    "destruction_clock",
+    "destruction_waits",
 ]
 
 
@@ -27,13 +34,9 @@ NEXT_OF_DESTRUCTION: Final[Mapping[tuple[DestructionState, DestructionEvent], De
     {
         (_S.ASKED, _E.FILE): _S.FILED,
         (_S.ASKED, _E.WAIVE): _S.WAIVED,
-        (_S.ASKED, _E.REMIND): _S.ASKED,
-        (_S.ASKED, _E.ESCALATE): _S.ASKED,
         (_S.FILED, _E.CONFIRM): _S.CONFIRMED,
         (_S.FILED, _E.RETURN): _S.ASKED,
         (_S.FILED, _E.WAIVE): _S.WAIVED,
-        (_S.FILED, _E.REMIND): _S.FILED,
-        (_S.FILED, _E.ESCALATE): _S.FILED,
     }
 )
 
@@ -49,8 +52,6 @@ DESTRUCTION_LIFE: Final = Life(
 
 DESTRUCTION_REASONED: Final = (_E.RETURN, _E.WAIVE)
 """What is not done without a reason; the database enforces it in the history."""
-
-BY_PERSONS: Final = (_E.FILE, _E.RETURN, _E.CONFIRM, _E.WAIVE)
 
 _CENTRE: Final = (Duty("security_officer", own=False), Duty("registration_officer", own=False))
 
@@ -68,3 +69,27 @@ RULES: Final[Mapping[DestructionState, str]] = MappingProxyType(
     {DestructionState.ASKED: "destruction.certificate", DestructionState.FILED: "destruction.confirm"}
 )
 """The clock rule of each state that somebody has to lead out of."""
+
+
+def destruction_waits(found: DestructionRecord) -> OpenClock | None:
+    """Return the clock that a duty has open, None where it is at its end: the receiver's, then the centre's."""
+    name = RULES.get(found.state)
+    if name is None:
+        return None
+    return OpenClock(
+        kind="destruction",
+        thing=found.id,
+        rule=name,
+        department=found.department if found.state is DestructionState.ASKED else None,
+        resource=found.resource,
+        began=found.since,
+        title=found.resource,
+        of=found.department,
+        state=found.state,
+    )
+
+
+def destruction_clock(found: DestructionRecord, *, rules: Mapping[str, Rule], of: Calendar, now: datetime) -> StepClock | None:
+    """Return where the clock of a duty stands, None where it waits for nobody; as ``destruction_waits``."""
+    waits = destruction_waits(found)
+    return None if waits is None else clock_of_step(waits, rules=rules, of=of, now=now)

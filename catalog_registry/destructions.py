@@ -1,5 +1,7 @@
 """Duties to destroy 销毁: a grant under which rows left in bulk leaves one when it ends; it is asked for, filed, confirmed.
 
+So does one that loses some of its fields: what was received of those fields is to be destroyed.
+
 Rows leave in bulk by a record query. A look-up gives single answers for a case, which belong into the case's file: its grant
 leaves no duty.
 """
@@ -7,15 +9,15 @@ leaves no duty.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, case, func, literal, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from catalog_registry.acting import Sight, check_duty, check_other_person, check_version
-from catalog_registry.clocks import Due, Rule, due
 from catalog_registry.destruction_life import (
     DESTRUCTION_LIFE,
     DESTRUCTION_REASONED,
@@ -26,15 +28,14 @@ from catalog_registry.destruction_life import (
 )
 from catalog_registry.records import DestructionRecord, PrincipalRecord, StepRecord
 from catalog_registry.rules import check_said, refused
-from catalog_registry.states import ResourceEvent
+from catalog_registry.states import ResourceEvent, ResourceState
 from catalog_registry.store.change import Change, Part
-from catalog_registry.store.destruction_tables import TOLD, Destruction, DestructionHistory
+from catalog_registry.store.destruction_tables import Destruction, DestructionHistory, Narrowing
 from catalog_registry.store.history import write_step
 from catalog_registry.store.rows import known, known_principal, principal_record, step_record
-from catalog_registry.store.tables import Grant, Principal, ResourceHistory, System
+from catalog_registry.store.tables import Grant, Principal, Resource, ResourceHistory, System
 from schemas.ids import new_id
 from schemas.resource import ResourceName
-from schemas.workdays import Calendar
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _EVENTS: Final[Mapping[DestructionEvent, str]] = {
@@ -42,17 +43,16 @@ _EVENTS: Final[Mapping[DestructionEvent, str]] = {
     DestructionEvent.RETURN: "destruction.returned",
     DestructionEvent.CONFIRM: "destruction.confirmed",
     DestructionEvent.WAIVE: "destruction.waived",
-    DestructionEvent.REMIND: "destruction.reminded",
-    DestructionEvent.ESCALATE: "destruction.late",
 }
 _WORKER: Final = "worker"
-_OF_CLOCK: Final[Mapping[str, str]] = {"reminded_half": "half", "reminded_last": "last", "late": "late"}
+NARROWED: Final = "narrowed"
+"""Over for some of its fields only."""
 
 Act = Callable[[Destruction, PrincipalRecord, datetime], Mapping[str, str] | None]
 
 
 class Destructions(Part):
-    """The duties. A grant leaves one at most, whoever looks and however often."""
+    """The duties. A grant's end leaves one at most, and so does each loss of fields, whoever looks and however often."""
 
     def ask_destructions(self, grants: Collection[str]) -> list[str]:
         """Make the duties of those of these grants that have ended; return the ids of the grants that have one now.
@@ -70,85 +70,82 @@ class Destructions(Part):
                 .where(ResourceHistory.resource == Grant.resource, ResourceHistory.event == ResourceEvent.WITHDRAW)
                 .scalar_subquery()
             )
-            department = func.coalesce(
-                Grant.receiver_department,
-                select(System.department).where(System.code == Grant.receiver_system).scalar_subquery(),
-                select(Principal.department).where(Principal.id == Grant.receiver_principal).scalar_subquery(),
-            )
             over = case((Grant.to_at <= now, Grant.to_at))
             ends = func.least(over, Grant.revoked_at, withdrawn)
-            there = set(session.scalars(select(Destruction.grant_id).where(Destruction.grant_id.in_(grants))))
+            of_end = Destruction.ended != NARROWED
+            there = set(session.scalars(select(Destruction.grant_id).where(_among(Destruction.grant_id, grants), of_end)))
             found = session.execute(
-                select(Grant, department, ends, withdrawn).where(Grant.id.in_(grants), ends.is_not(None)).order_by(Grant.id)
+                select(Grant, _receiving(), ends, withdrawn)
+                .where(_among(Grant.id, grants), ends.is_not(None))
+                .order_by(Grant.id)
             ).all()
             for grant, receiver, ended_at, withdrawn_at in found:
                 if grant.id in there:
                     continue
                 ended = "withdrawn" if ended_at == withdrawn_at else "revoked" if ended_at == grant.revoked_at else "expired"
-                row = Destruction(
-                    id=new_id("d", now),
-                    grant_id=grant.id,
-                    resource=grant.resource,
-                    department=receiver,
-                    ended=ended,
-                    ended_at=ended_at,
-                    state=DestructionState.ASKED,
-                    since=ended_at,
-                    told="",
-                    version=1,
-                    made_at=now,
-                    changed_at=now,
-                )
-                session.add(row)
-                session.flush()
-                _step(change, row, "ask", "destruction.asked", at=now, by=_WORKER, before=None)
+                self._ask_destruction(change, grant, receiver, ended, ended_at)
             return sorted({grant.id for grant, *_ in found} | there)
+
+    def ask_narrowed(self, left: Mapping[str, datetime]) -> list[str]:
+        """Make the duties of those of these grants that lost fields after rows had left; return the ids of the new duties.
+
+        Each duty is made once for each time, as ``ask_destructions``. Whether the rows had those fields is not known here: who
+        received none of them files that.
+
+        Args:
+            left: by id of a grant that has not ended, when rows first left under it.
+        """
+        there = select(Destruction.id).where(
+            Destruction.grant_id == Narrowing.grant_id, Destruction.ended == NARROWED, Destruction.ended_at == Narrowing.at
+        )
+        query = (
+            select(Narrowing, Grant, _receiving())
+            .join(Grant, Grant.id == Narrowing.grant_id)
+            .where(~there.exists())
+            .order_by(Narrowing.at, Narrowing.grant_id)
+        )
+        with self._database.read() as session:
+            waiting = [lost for lost, *_ in session.execute(query) if _had_left(lost, left)]
+        if not waiting:
+            return []
+        with self._database.change() as change:
+            return [
+                self._ask_destruction(change, grant, receiver, NARROWED, lost.at, fields=lost.fields)
+                for lost, grant, receiver in change.session.execute(query).all()
+                if _had_left(lost, left)
+            ]
+
+    def _ask_destruction(
+        self, change: Change, grant: Grant, receiver: str, ended: str, ended_at: datetime, *, fields: list[str] | None = None
+    ) -> str:
+        now = self._clock.now()
+        row = Destruction(
+            id=new_id("d", now),
+            grant_id=grant.id,
+            resource=grant.resource,
+            department=receiver,
+            ended=ended,
+            ended_at=ended_at,
+            fields=fields,
+            state=DestructionState.ASKED,
+            since=ended_at,
+            version=1,
+            made_at=now,
+            changed_at=now,
+        )
+        change.session.add(row)
+        change.session.flush()
+        _step(change, row, "ask", "destruction.asked", at=now, by=_WORKER, before=None)
+        return row.id
 
     def _ended(self, grants: Collection[str], now: datetime) -> bool:
         """Say whether one of these grants may have ended, so that looking for it opens no change."""
-        withdrawn = select(ResourceHistory.resource).where(ResourceHistory.event == ResourceEvent.WITHDRAW)
+        withdrawn = select(Resource.name).where(Resource.state == ResourceState.WITHDRAWN)
         query = select(Grant.id).where(
-            Grant.id.in_(grants), or_(Grant.to_at <= now, Grant.revoked_at.is_not(None), Grant.resource.in_(withdrawn))
+            _among(Grant.id, grants), or_(Grant.to_at <= now, Grant.revoked_at.is_not(None), Grant.resource.in_(withdrawn))
         )
         with self._database.read() as session:
             return session.scalars(query.limit(1)).first() is not None
-
-    def remind_destructions(self, rules: Mapping[str, Rule], of: Calendar) -> int:
-        """Remind of duties whose clock says so, and tell the centre of those that are late; each once. Return how many.
-
-        Args:
-            rules: by id, the clock rules of the deployment.
-            of: the working days.
-        """
-        now, told = self._clock.now(), 0
-        for found in self.destructions(open_only=True):
-            clock = destruction_clock(found, rules=rules, of=of, now=now)
-            if clock is not None and (word := _OF_CLOCK.get(clock.state)) is not None:
-                told += self._tell_once(found.id, found.since, word, clock)
-        return told
-
-    def _tell_once(self, destruction: str, since: datetime, word: str, clock: Due) -> bool:
-        if self._told(destruction, since) >= TOLD.index(word):
-            return False
-        now = self._clock.now()
-        event = DestructionEvent.ESCALATE if word == "late" else DestructionEvent.REMIND
-        with self._database.change() as change:
-            row = known(change.session, Destruction, destruction, "destruction")
-            before = DestructionState(row.state)
-            if row.since != since or TOLD.index(row.told) >= TOLD.index(word):
-                return False
-            row.state, row.told = DESTRUCTION_LIFE.advance(before, event), word
-            row.version += 1
-            detail = {"due": None if clock.at is None else clock.at.isoformat(), "reminder": word}
-            _step(change, row, event, _EVENTS[event], at=now, by=_WORKER, before=before, detail=detail)
-            return True
-
-    def _told(self, destruction: str, since: datetime) -> int:
-        with self._database.read() as session:
-            found = session.scalars(
-                select(Destruction.told).where(Destruction.id == destruction, Destruction.since == since)
-            ).first()
-            return -1 if found is None else TOLD.index(found)
 
     def file_destruction(
         self, destruction: str, *, by: str, version: int, text: str, document: str | None = None, digest: str | None = None
@@ -223,7 +220,7 @@ class Destructions(Part):
             if event in DESTRUCTION_REASONED:
                 check_said(why, f"the reason to {event} a duty to destroy")
             detail = None if act is None else act(row, who, now)
-            row.state, row.since, row.told, row.changed_at = after, now, "", now
+            row.state, row.since, row.changed_at = after, now, now
             row.version += 1
             _step(change, row, event, _EVENTS[event], at=now, by=who.id, before=before, why=why.strip() or None, detail=detail)
             change.session.flush()
@@ -266,19 +263,23 @@ class Destructions(Part):
             return [step_record(row) for row in rows]
 
 
-def destruction_clock(found: DestructionRecord, *, rules: Mapping[str, Rule], of: Calendar, now: datetime) -> Due | None:
-    """Return the clock of a duty, None where it is at its end: the receiver's since the grant's end, then the centre's."""
-    name = RULES.get(found.state)
-    return None if name is None else due(rules[name], found.since, (), now, of)
+def _among(column: ColumnElement[str] | InstrumentedAttribute[str], grants: Collection[str]) -> ColumnElement[bool]:
+    """Choose by many ids, which are one parameter: the worker asks of all grants that are in force."""
+    return column == any_(literal(list(grants), ARRAY(Text())))
 
 
-def late_destructions(
-    found: Iterable[DestructionRecord], *, rules: Mapping[str, Rule], of: Calendar, now: datetime
-) -> list[tuple[DestructionRecord, Due]]:
-    """Return those that are late, the longest first."""
-    clocks = [(one, destruction_clock(one, rules=rules, of=of, now=now)) for one in found]
-    late = [(one, clock) for one, clock in clocks if clock is not None and clock.state == "late"]
-    return sorted(late, key=lambda row: (row[1].left, row[0].id))
+def _receiving() -> ColumnElement[str]:
+    """Give the department that received the rows of a grant."""
+    return func.coalesce(
+        Grant.receiver_department,
+        select(System.department).where(System.code == Grant.receiver_system).scalar_subquery(),
+        select(Principal.department).where(Principal.id == Grant.receiver_principal).scalar_subquery(),
+    )
+
+
+def _had_left(lost: Narrowing, left: Mapping[str, datetime]) -> bool:
+    first = left.get(lost.grant_id)
+    return first is not None and first <= lost.at
 
 
 def _step(change: Change, row: Destruction, event: str, told: str, **more: object) -> None:
@@ -290,6 +291,8 @@ def _step(change: Change, row: Destruction, event: str, told: str, **more: objec
             "grant": row.grant_id,
             "resource": row.resource,
             "department": row.department,
+            "ended": row.ended,
+            "fields": row.fields,
             "state": row.state,
             "version": row.version,
             "by": more["by"],
@@ -316,4 +319,5 @@ def _record(row: Destruction) -> DestructionRecord:
         confirmed_by=row.confirmed_by,
         made_at=row.made_at,
         changed_at=row.changed_at,
+        fields=None if row.fields is None else tuple(row.fields),
     )

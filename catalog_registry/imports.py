@@ -21,7 +21,7 @@ from catalog_registry.catalogue import Catalogue
 from catalog_registry.naming import pinyin_name
 from catalog_registry.records import DepartmentRecord, PrincipalRecord
 from catalog_registry.resources import readable_contract
-from catalog_registry.rules import misfits, provider_misfits
+from catalog_registry.rules import misfits, provider_misfits, refused
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
 from catalog_registry.store.codes import count_code
@@ -168,6 +168,8 @@ class Imports(Catalogue):
                         contract = readable_contract(text, where=f"document {number}")
                         if who is not None:
                             check_duty(who, "import resources", IMPORTING, contract.department)
+                            self._check_place(change.session, contract, contract.department)
+                            self._check_name(change.session, contract)
                         with change.session.begin_nested():
                             row = self._register(change, contract, text, by=by, code=None, state=state)
                     except RejectedError as error:
@@ -185,6 +187,14 @@ class Imports(Catalogue):
         self.refresh_dags()
         return done
 
+    def _check_name(self, session: Session, contract: DataContract) -> None:
+        """Raise ``RejectedError`` where a resource of another department has a contract's name; whose it is, is not told."""
+        row = session.get(Resource, contract.name)
+        if row is not None and row.department != contract.department:
+            raise refused(
+                f"there is a resource {contract.name} already, which is not {contract.department}'s", "registry.taken"
+            )
+
     def _checked(self, steps: Sequence[_Step], wrong: Faults, *, partial: bool) -> Imported:
         taken = [
             Taken(step.name, step.code, step.given.entry.title if step.here is None else step.here.title, step.outcome)
@@ -194,7 +204,7 @@ class Imports(Catalogue):
 
     def _whole(self, taken: Sequence[Taken], wrong: Faults, *, partial: bool) -> Imported:
         if wrong.count and not partial:
-            raise ImportRefusedError(wrong.found, wrong.count)
+            raise ImportRefusedError(wrong.found, wrong.count, code="catalogue.import")
         return Imported(tuple(taken), tuple(wrong.found), wrong.count)
 
     def _write(self, change: Change, steps: Sequence[_Step], by: str) -> None:
@@ -310,6 +320,8 @@ class _Plan:
         self._codes = {here.code: here for here in self._names.values() if here.code is not None}
         self._titles: dict[tuple[str, str], list[_Here]] = {}
         for here in self._names.values():
+            if here.state == ResourceState.DISCARDED:
+                continue
             self._titles.setdefault((here.department, here.title), []).append(here)
         self._searched = 0
         self._sequences = {row.prefix: row.last for row in session.scalars(select(CodeSequence))}
@@ -383,7 +395,10 @@ class _Plan:
                 self._bad(one, "title", f"{department.name} has {len(same)} resources of this title: give the name or the code")
         if here is None:
             return None
-        if here.department != department.code:
+        if here.state == ResourceState.DISCARDED:
+            key = "name" if one.name is not None else "code"
+            self._bad(one, key, "is of a draft that was discarded, and is never given again")
+        elif here.department != department.code:
             self._bad(one, "name" if one.name is not None else "code", "is the resource of another department")
         elif here.code is not None and not is_code(here.code):
             self._bad(one, "code", f"{here.name} has {here.code[:40]!r}, which is none of the official catalogue")

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from catalog_registry.acting import check_duty
+from catalog_registry.brought import BadPlace, Faults
 from catalog_registry.handbooks import Handbooks
-from catalog_registry.item_sheets import COLUMNS, HANDBOOK, ITEMS, CellFault, SheetContents, Written
+from catalog_registry.item_sheets import COLUMNS, HANDBOOK, ITEMS, SheetContents, Written
 from catalog_registry.item_sheets_in import refusal
 from catalog_registry.items import KEEPING, Items, item_hash, state_of
 from catalog_registry.store.item_tables import Item
@@ -48,10 +49,10 @@ class Workbooks(Items, Handbooks):
             where: name of the file, for the refusal.
 
         Raises:
-            RejectedError: some of it is refused (``sheet.cells``), each line with its reason; nothing is taken over.
+            ImportRefusedError: some of it is refused (``sheet.cells``), each line with its reason; nothing is taken over.
             DeniedError: the principal has no role for some of it, or an item is another department's.
         """
-        faults: list[CellFault] = []
+        faults = Faults()
         items: list[str] = []
         handbooks: list[str] = []
         with self._database.change() as change:
@@ -66,15 +67,19 @@ class Workbooks(Items, Handbooks):
                     self._set_item(change, item, by=by, expected_version=version)
                     items.append(item.code)
                 except RejectedError as error:
-                    faults.append(CellFault(ITEMS, row, COLUMNS[ITEMS][0].title, error.message))
+                    faults.add(_refused(ITEMS, row, error))
             for code, (handbook, version, row) in contents.handbooks.items():
                 try:
                     done = self._set_handbook(change, code, handbook, by=by, expected_version=version)
                 except RejectedError as error:
-                    faults.append(CellFault(HANDBOOK, row, COLUMNS[HANDBOOK][0].title, error.message))
+                    faults.add(_refused(HANDBOOK, row, error))
                 else:
                     if done.version != version:
                         handbooks.append(code)
-            if faults:
+            if faults.count:
                 raise refusal(faults, where)
         return Taken(tuple(items), tuple(handbooks))
+
+
+def _refused(sheet: str, row: int, error: RejectedError) -> BadPlace:
+    return BadPlace(error.message, sheet, row, heading=COLUMNS[sheet][0].heading)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import or_, select
 
 from catalog_registry.grants import Grants
+from catalog_registry.quota import Quota
 from catalog_registry.records import GrantRecord, PrincipalRecord
 from catalog_registry.states import ResourceState
 from catalog_registry.store.rows import grant_record
@@ -39,9 +39,9 @@ class Authorisation:
         return self.grant.id
 
     @property
-    def quota(self) -> Any:
+    def quota(self) -> Quota | None:
         """How much of it may be used, None where nothing limits it."""
-        return getattr(self.grant, "quota", None)
+        return self.grant.quota
 
 
 class Mine(Grants):

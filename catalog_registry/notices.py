@@ -102,13 +102,26 @@ class Notices(Resources):
     def open_notice_clocks(self) -> list[OpenClock]:
         """Return the clocks of what waits for an acknowledgement: those of revisions whose notice runs or is over."""
         query = (
-            select(Notice)
+            select(Notice, Revision.state)
             .join(Revision, Revision.id == Notice.revision)
             .where(Revision.state.in_((RevisionState.NOTICED, RevisionState.HELD)), Notice.acknowledged_at.is_(None))
             .order_by(Notice.id)
         )
         with self._database.read() as session:
-            return [OpenClock("notice", n.id, NOTICE_RULE, n.department, n.resource, n.told_at) for n in session.scalars(query)]
+            return [
+                OpenClock(
+                    kind="notice",
+                    thing=n.id,
+                    rule=NOTICE_RULE,
+                    department=n.department,
+                    resource=n.resource,
+                    began=n.told_at,
+                    title=n.resource,
+                    of=n.department,
+                    state=state,
+                )
+                for n, state in session.execute(query)
+            ]
 
     def _tell_departments(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from catalog_registry.clocks import Pauses
 from catalog_registry.records import StepRecord
@@ -15,7 +15,9 @@ class OpenClock:
     """A clock that runs. Each part of the registry that has some gives them; ``Registry.open_clocks`` lists the parts.
 
     ``kind`` is the word of the thing, ``thing`` its id, ``rule`` the id of its clock rule. ``department`` is whom it waits for,
-    None where that is the centre. ``pauses`` are half-open, as ``catalog_registry.clocks.due`` takes them.
+    None where that is the centre. ``title`` says in public words what the thing is about, ``of`` is the department whose it is:
+    it asked, was told, or received. ``promised_on`` is the last day where somebody named one instead of a number of days.
+    ``pauses`` are half-open, as ``catalog_registry.clocks.due`` takes them.
     """
 
     kind: str
@@ -24,6 +26,10 @@ class OpenClock:
     department: str | None
     resource: str | None
     began: datetime
+    title: str
+    of: str
+    state: str
+    promised_on: date | None = None
     pauses: Pauses = ()
 
 

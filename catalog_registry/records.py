@@ -255,8 +255,9 @@ class ApplicationRecord:
 class DestructionRecord:
     """That what was received under a grant is to be destroyed 销毁, and how far that is.
 
-    ``ended`` is ``expired``, ``revoked`` or ``withdrawn``; ``since`` the instant at which it came into its state. ``sha256`` is
-    that of ``document``, or of the certificate's text where there is none.
+    ``ended`` is ``expired``, ``revoked``, ``withdrawn``, or ``narrowed``: then it is over for ``fields`` only, which are
+    None else. ``since`` is the instant at which it came into its state. ``sha256`` is that of ``document``, or of the
+    certificate's text where there is none.
     """
 
     id: str
@@ -276,6 +277,7 @@ class DestructionRecord:
     confirmed_by: str | None
     made_at: datetime
     changed_at: datetime
+    fields: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

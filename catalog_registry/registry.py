@@ -8,10 +8,8 @@ from sqlalchemy import select, update
 
 from catalog_registry.bulk_exports import BulkExports
 from catalog_registry.comparison import Comparisons
-from catalog_registry.corrections import Corrections
 from catalog_registry.credentials import Credentials
 from catalog_registry.demand_analysis import Analysis
-from catalog_registry.destructions import Destructions
 from catalog_registry.following import Following
 from catalog_registry.harvest.harvests import Harvests
 from catalog_registry.imports import Imports
@@ -34,7 +32,6 @@ from catalog_registry.withdrawals import Withdrawals
 
 class Registry(
     Overdue,
-    Corrections,
     Reminders,
     Revisions,
     Withdrawals,
@@ -52,7 +49,6 @@ class Registry(
     Credentials,
     Materials,
     Harvests,
-    Destructions,
     Workbooks,
     LicenceTypes,
 ):

@@ -6,7 +6,7 @@ Where no worker ran for days, only the newest of these is told, and it names tho
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,16 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from catalog_registry.acting import Sight
-from catalog_registry.application_clock import RULES, rule_of
-from catalog_registry.applications import Applications
-from catalog_registry.clocks import Due, Rule, due, reminding
+from catalog_registry.clocks import Rule, reminding
 from catalog_registry.notice_records import ReminderRecord, reminder_record
-from catalog_registry.notices import Notices
 from catalog_registry.open_clocks import OpenClock
 from catalog_registry.records import ApplicationRecord
-from catalog_registry.states import ApplicationState
+from catalog_registry.step_clock import StepClock, clock_of_step, rule_of_step
 from catalog_registry.store.change import Change
 from catalog_registry.store.notice_tables import Reminder
+from catalog_registry.waiting import Waiting
 from schemas.errors import DeniedError, RejectedError
 from schemas.ids import new_id
 from schemas.workdays import Calendar
@@ -54,29 +52,8 @@ OUTCOMES: Final[Mapping[tuple[str, str], Outcome]] = MappingProxyType(
 """By kind of thing and outcome of its rule: the same step that a person takes, with all its checks."""
 
 
-class Reminders(Applications, Notices):
+class Reminders(Waiting):
     """What waits for somebody, and what they were told of it."""
-
-    def open_clocks(self) -> Iterable[OpenClock]:
-        """Yield the clocks of everything that waits for somebody. A part that has clocks is added here."""
-        yield from self.open_application_clocks()
-        yield from self.open_notice_clocks()
-
-    def open_application_clocks(self) -> list[OpenClock]:
-        """Return the clocks of the applications that the centre or a provider has."""
-        waiting = [one for state in RULES for one in self.applications(state=state)]
-        since, free = self.since([one.id for one in waiting]), self.unconditional(one.resource for one in waiting)
-        return [
-            OpenClock(
-                "application",
-                one.id,
-                rule_of(one.state, unconditional=one.resource in free) or "",
-                one.assigned if one.state is ApplicationState.PROVIDER_REVIEW else None,
-                one.resource,
-                since[one.id],
-            )
-            for one in waiting
-        ]
 
     def remind(self, rules: Mapping[str, Rule], of: Calendar) -> list[ReminderRecord]:
         """Tell what has to be told by now, and take the outcomes that the deployment's rules order; return what was told.
@@ -89,8 +66,14 @@ class Reminders(Applications, Notices):
             of: the working days.
         """
         now, told = self._clock.now(), []
-        standing = [(clock, due(rules[clock.rule], clock.began, clock.pauses, now, of)) for clock in self.open_clocks()]
-        staged = [(clock, rules[clock.rule], STAGES[found.state], found) for clock, found in standing if found.state in STAGES]
+        standing = [(clock, clock_of_step(clock, rules=rules, of=of, now=now)) for clock in self.open_clocks()]
+        staged = [
+            (clock, rule_of_step(clock, rules), STAGES[found.state], found)
+            for clock, found in standing
+            if found.state in STAGES
+        ]
+        if not staged:
+            return []
         said = self._reminders_told([clock.thing for clock, *_ in staged])
         for clock, rule, stage, found in staged:
             if not said.get(_run(clock), set()) & set(_from(stage)):
@@ -129,7 +112,7 @@ class Reminders(Applications, Notices):
         with self._database.read() as session:
             return [reminder_record(row) for row in session.scalars(query)]
 
-    def _remind_once(self, clock: OpenClock, rule: Rule, stage: str, found: Due) -> list[ReminderRecord]:
+    def _remind_once(self, clock: OpenClock, rule: Rule, stage: str, found: StepClock) -> list[ReminderRecord]:
         """Tell that a clock is in a stage, unless that or a later one was told; return what was told."""
         with self._database.change() as change:
             said = self._stages_told(change.session, clock)
@@ -139,7 +122,7 @@ class Reminders(Applications, Notices):
             missed = order[max((order.index(one) + 1 for one in said), default=0) : order.index(stage)]
             return [self._keep_reminder(change, clock, stage, found, [one for one in reminding(rule) if one in missed])]
 
-    def _take_outcome(self, clock: OpenClock, rule: Rule, found: Due) -> list[ReminderRecord]:
+    def _take_outcome(self, clock: OpenClock, rule: Rule, found: StepClock) -> list[ReminderRecord]:
         """Take the outcome of a rule; return that it was refused, the first time."""
         try:
             take = OUTCOMES.get((clock.kind, rule.outcome or ""))
@@ -175,7 +158,7 @@ class Reminders(Applications, Notices):
         return set(session.scalars(query))
 
     def _keep_reminder(
-        self, change: Change, clock: OpenClock, what: str, found: Due, skipped: list[str], **more: Any
+        self, change: Change, clock: OpenClock, what: str, found: StepClock, skipped: list[str], **more: Any
     ) -> ReminderRecord:
         now = self._clock.now()
         row = Reminder(
@@ -188,7 +171,7 @@ class Reminders(Applications, Notices):
             department=clock.department,
             resource=clock.resource,
             at=now,
-            due=found.at,
+            due=found.due,
             left_days=found.left,
             provisional=found.provisional,
             skipped=skipped,
@@ -199,7 +182,7 @@ class Reminders(Applications, Notices):
             "rule": clock.rule,
             "department": clock.department,
             "resource": clock.resource,
-            "due": None if found.at is None else found.at.isoformat(),
+            "due": None if found.due is None else found.due.isoformat(),
             "left": found.left,
             "provisional": found.provisional,
             "skipped": skipped,

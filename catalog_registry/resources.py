@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from catalog_registry import snapshot
 from catalog_registry.acting import Sight
 from catalog_registry.affected import Affected, affected
-from catalog_registry.asked import OF_DRAFTS, OF_SHARED_CONTRACTS, Asked, permit
+from catalog_registry.asked import OF_DRAFTS, Asked, permit
 from catalog_registry.handing_on import follow_resource
 from catalog_registry.records import (
     ContractVersionRecord,
@@ -97,7 +97,8 @@ class Resources(Sources):
         contract = readable_contract(contract_text, where=where)
         with self._database.change() as change:
             if asked is not None:
-                state = self._may_register(change.session, asked, change.session.get(Resource, contract.name), contract)
+                self._check_asked(change.session, asked, change.session.get(Resource, contract.name), contract)
+                state = "draft"
             row = self._register(change, contract, contract_text, by=by, code=code, state=state)
             registered = self._registered(change.session, row)
         self.refresh_dags()
@@ -121,6 +122,7 @@ class Resources(Sources):
                 fault=Fault.PROVIDER,
             )
         if row is not None and version is None:
+            check_kept(row)
             if row.version is None:
                 self._check_binds(change.session, row, contract)
             else:
@@ -165,20 +167,29 @@ class Resources(Sources):
             department = department_record(known(session, Department, row.department, "department"))
             check_fits(read_entry(entry.document, where=row.name), contract, department)
 
-    def _may_register(
-        self, session: Session, asked: Asked, row: Resource | None, contract: DataContract
-    ) -> Literal["draft", "published"]:
-        """Return what a version is, of a contract that a department's own people register: never shared at once.
+    def _check_asked(self, session: Session, asked: Asked, row: Resource | None, contract: DataContract) -> None:
+        """Raise where a contract is not for a department's own people to register: as a draft, or a version of one.
 
         Raises:
             DeniedError: who asks may not.
-            RejectedError: there is one of that name already, it was changed meanwhile, or the contract's department is not the
-                resource's, or its source is none of that department's.
+            RejectedError: there is one of that name already, it was changed meanwhile, it is shared (``contract.shared``), or
+                the contract's department is not the resource's, or its source is none of that department's.
         """
-        shared = row is not None and row.state in SHARED
-        duties, of = (OF_SHARED_CONTRACTS if shared else OF_DRAFTS), contract.department if row is None else row.department
+        new = row is None or asked.version == 0  # a name that is taken is told so, and not whose it is
+        of = contract.department if row is None or new else row.department
         here = None if row is None else row.row_version
-        permit(session, asked, "register contracts", duties, of, here=here, thing=contract.name)
+        permit(session, asked, "register contracts", OF_DRAFTS, of, here=here, thing=contract.name)
+        if row is not None and row.state in SHARED:
+            raise refused(
+                f"{row.name} is {row.state}, so a new version of its contract is proposed, and reviewed by somebody else",
+                "contract.shared",
+                where=row.name,
+                remedy="propose a revision: POST /api/v1/revisions",
+            )
+        self._check_place(session, contract, of)
+
+    def _check_place(self, session: Session, contract: DataContract, of: str) -> None:
+        """Raise ``RejectedError`` where a contract's source is none of a department's: alike, whether there is one or not."""
         source = session.get(Source, contract.source)
         system = None if source is None else session.get(System, source.system)
         if contract.department != of or system is None or (system.code, system.department) != (contract.system, of):
@@ -188,7 +199,6 @@ class Resources(Sources):
                 where=contract.name,
                 remedy="name the department's own source; the operator connects sources",
             )
-        return "published" if shared else "draft"
 
     def refresh_dags(self) -> bool:
         """Make the snapshot for Airflow say what is registered, and say whether it did not; cheap where nothing changed.
@@ -433,8 +443,15 @@ def readable_contract(contract_text: str, *, where: str) -> DataContract:
     return contract
 
 
+def check_kept(row: Resource) -> None:
+    """Raise ``RejectedError`` where a resource was discarded: it is as if it had never been, and its name is not free."""
+    if row.state == ResourceState.DISCARDED:
+        raise refused(f"{row.name} was discarded", "resource.unknown", where=row.name, remedy="register it under another name")
+
+
 def check_bound(row: Resource) -> None:
     """Raise ``RejectedError`` where a resource is in the catalogue only: it has no contract yet."""
+    check_kept(row)
     if row.version is None:
         raise refused(
             f"{row.name} is in the catalogue, and has no contract yet",

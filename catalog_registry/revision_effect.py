@@ -22,6 +22,7 @@ from catalog_registry.revision_states import (
 from catalog_registry.rules import refused
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
+from catalog_registry.store.destruction_tables import Narrowing
 from catalog_registry.store.documents import write_documents
 from catalog_registry.store.history import resource_step, write_step
 from catalog_registry.store.notice_tables import Notice, Revision, RevisionHistory
@@ -132,6 +133,8 @@ class RevisionEffects(Grants, Notices):
             if ended(grant, self._clock.now()) or kept == grant.fields:
                 continue
             if kept:
+                gone = [name for name in row.fields if name not in kept]
+                change.session.add(Narrowing(grant_id=row.id, at=self._clock.now(), fields=gone, revision=revision.id))
                 row.fields = list(kept)
                 row.version += 1
                 told = {"resource": row.resource, "fields": row.fields, "revision": revision.id}

@@ -34,6 +34,7 @@ from catalog_registry.facets import WIDTH, Counted, Facet, Freshness, Quality, R
 from catalog_registry.records import kept_contract
 from catalog_registry.resources import Resources
 from catalog_registry.rules import refused
+from catalog_registry.states import ResourceState
 from catalog_registry.store.documents import note_run, numbered, write_documents
 from catalog_registry.store.search_tables import SearchDocument, SearchMiss
 from catalog_registry.store.tables import CatalogueEntry, ContractVersion, Department, Resource
@@ -160,7 +161,12 @@ class Search(Resources):
     def index_missing(self) -> int:
         """Make the documents that are not there, of resources of an older release; return how many. Cheap where none is."""
         there = select(_DOC.resource).where(_DOC.resource == Resource.name)
-        query = select(Resource.name).where(~there.exists()).order_by(Resource.name).limit(_BATCH)
+        query = (
+            select(Resource.name)
+            .where(~there.exists(), Resource.state != ResourceState.DISCARDED)
+            .order_by(Resource.name)
+            .limit(_BATCH)
+        )
         done = 0
         while True:
             with self._database.read() as session:

@@ -1,7 +1,8 @@
 """The lives of a resource and of an application: each one table and one pure function that refuses what the table lacks.
 
-A resource is drafted, reviewed and published; frozen, it is shared with nobody until it is thawed; withdrawn, never again. An
-application is checked by the centre, then answered by the provider (reference/domain.md §1, the workflow that all rules share).
+A resource is drafted, reviewed and published; frozen, it is shared with nobody until it is thawed; withdrawn, never again; a
+draft that was a mistake is discarded. An application is checked by the centre, then answered by the provider
+(reference/domain.md §1, the workflow that all rules share).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class ResourceState(StrEnum):
     PUBLISHED = "published"
     FROZEN = "frozen"
     WITHDRAWN = "withdrawn"
+    DISCARDED = "discarded"
 
 
 class ResourceEvent(StrEnum):
@@ -38,6 +40,7 @@ class ResourceEvent(StrEnum):
     FREEZE = "freeze"
     THAW = "thaw"
     WITHDRAW = "withdraw"
+    DISCARD = "discard"
 
 
 class ApplicationState(StrEnum):
@@ -67,6 +70,7 @@ _R, _DO, _A, _ANSWER = ResourceState, ResourceEvent, ApplicationState, Applicati
 NEXT_OF_RESOURCE: Final[Mapping[tuple[ResourceState, ResourceEvent], ResourceState]] = MappingProxyType(
     {
         (_R.DRAFT, _DO.SUBMIT): _R.SUBMITTED,
+        (_R.DRAFT, _DO.DISCARD): _R.DISCARDED,
         (_R.REJECTED, _DO.SUBMIT): _R.SUBMITTED,
         (_R.SUBMITTED, _DO.PUBLISH): _R.PUBLISHED,
         (_R.SUBMITTED, _DO.REJECT): _R.REJECTED,
@@ -127,7 +131,7 @@ RESOURCE_LIFE: Final = Life(
     "a resource",
     code="resource.state",
     next=NEXT_OF_RESOURCE,
-    at_the_end={_R.WITHDRAWN: "register what replaces it under another name"},
+    at_the_end=dict.fromkeys((_R.WITHDRAWN, _R.DISCARDED), "register what replaces it under another name"),
 )
 APPLICATION_LIFE: Final = Life(
     "an application",

@@ -15,14 +15,12 @@ class DestructionState(StrEnum):
 
 
 class DestructionEvent(StrEnum):
-    """What is done to a duty. The worker reminds and escalates."""
+    """What is done to a duty."""
 
     FILE = "file"
     RETURN = "return"
     CONFIRM = "confirm"
     WAIVE = "waive"
-    REMIND = "remind"
-    ESCALATE = "escalate"
 
 
 class ExportState(StrEnum):

@@ -17,8 +17,10 @@ from typing import NoReturn
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from psycopg import sql
 
+from catalog_registry import credential
 from console.local import postgres as embedded
 from console.local.ports import choose
 from exchange.settings import Settings
@@ -116,6 +118,14 @@ def _once(name: str) -> Iterator[Path]:
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder / f"{name}.json"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_secrets() -> Iterator[None]:
+    """Hash the secrets of this process's clients at the least cost; ``test_registry_rules`` holds what it really is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(credential, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+from catalog_registry.item_sheets import SheetContents
+from catalog_registry.item_sheets_in import read_items
 from schemas.codes import credit_code_check
 from schemas.handbook import Handbook, read_handbook
 from schemas.item import ServiceItem
@@ -80,3 +83,8 @@ def steps(**changes: Any) -> list[dict[str, Any]]:
 def a_handbook(**changes: Any) -> Handbook:
     """Return the handbook of ``steps``."""
     return read_handbook({"steps": steps(**changes)})
+
+
+def read_back(content: bytes) -> SheetContents:
+    """Return what a workbook says that has no fault."""
+    return read_items(io.BytesIO(content)).whole()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from exchange.api.app import create_app
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
 from exchange.settings import Settings
+from exchange.trust.keyfiles import create_keys
 from exchange.trust.record import Receipt
 from schemas.codes import citizen_id_check
 from schemas.contract import CaseRole, DataContract, Field, LicenceRole, LogicalType, Normalise
@@ -332,6 +334,15 @@ def fill(url: str, holders: int = HOLDERS) -> None:
         case(0, case_number="CASE-OTHER-ITEM-0", item_code=OTHER_ITEM),
     ]
     insert(url, "market_cases", [case(i) for i in range(holders)] + more)
+
+
+def installed(home: Path, hub_db: str, superuser_url: str) -> Settings:
+    """Return settings of a home with keys, and of the two database roles that the API has in an installation."""
+    server, database = superuser_url.rsplit("/", 1)[0], hub_db.rsplit("/", 1)[1]
+    api, registry = (f"{server}/{database}?options=-c%20role%3D{role}" for role in ("onedoor_api", "onedoor_registry"))
+    made = Settings(home=home, database_url=hub_db, api_database_url=api, registry_database_url=registry)
+    create_keys(made.keys_dir)
+    return made
 
 
 @contextmanager

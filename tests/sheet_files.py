@@ -9,8 +9,8 @@ from typing import Any
 
 import xlsxwriter
 
-from catalog_registry.sheets.columns import BY_KEY
-from catalog_registry.sheets.write import rows_of
+from catalog_registry.catalogue_sheets import BY_KEY
+from catalog_registry.catalogue_sheets_out import rows_of
 from schemas.catalogue import CatalogueEntry
 from schemas.catalogue_form import read_entry
 from tests.catalogue_entry import entry_json

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from catalog_registry.acting import Sight
+from catalog_registry.catalogue_sheets_out import write_workbook
 from catalog_registry.exports.dcat import About, dcat, read_base
 from catalog_registry.exports.jsonld import jsonld
 from catalog_registry.exports.national import national_json
@@ -18,8 +19,7 @@ from catalog_registry.exports.turtle import turtle
 from catalog_registry.records import DepartmentRecord
 from catalog_registry.registry import Registry
 from catalog_registry.rules import refused
-from catalog_registry.sheets.write import MEDIA_TYPE as XLSX_TYPE
-from catalog_registry.sheets.write import write_workbook
+from catalog_registry.sheets.writing import MEDIA_TYPE as XLSX_TYPE
 from schemas.catalogue import CatalogueEntry, SharingType
 from schemas.clock import CHINA
 from schemas.errors import DeniedError, Fault

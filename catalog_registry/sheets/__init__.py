@@ -1,1 +1,1 @@
-"""The catalogue as spreadsheets: what departments fill in, and what the hub writes for them."""
+"""Workbooks, whatever stands in them: opened safely, read by their headings, every bad cell told; written as texts."""

@@ -41,13 +41,20 @@ class Sheet:
     errors: frozenset[tuple[int, int]] = field(default_factory=frozenset)
 
 
-def sheets_of(file: IO[bytes], limits: Limits, wanted: Callable[[str], bool], *, where: str) -> Iterator[Sheet]:
+def sheets_of(
+    file: IO[bytes], limits: Limits, wanted: Callable[[str], bool], *, where: str, workbook: bool | None = None
+) -> Iterator[Sheet]:
     """Yield the sheets of a spreadsheet that are wanted by their names. Formulas are never evaluated.
+
+    ``workbook``: it must be an .xlsx, or a .csv; None: whatever its content says.
 
     Raises:
         RejectedError: it is none, or not safe to read (``sheet.…``).
     """
-    if kind_of(file, where=where) == "csv":
+    kind = kind_of(file, where=where)
+    if workbook and kind != "xlsx":
+        raise refused("that is no .xlsx workbook, whatever its name is", "form", where=where, remedy="save it as .xlsx")
+    if kind == "csv":
         yield _csv_sheet(file, limits, where)
         return
     looked = look_through(file, limits, wanted, where=where)

@@ -239,7 +239,7 @@ def _sheet(archive: zipfile.ZipFile, part: str, name: str, limits: Limits, where
                         f"sheet {name[:40]} has something right of column {limits.columns}",
                         "columns",
                         where=where,
-                        remedy="take out what is not of the catalogue",
+                        remedy="take out what is not of the template",
                     )
             if element == "f" and len(looked.formulas) < _MOST_FORMULAS:
                 looked.formulas.add((row, column))

@@ -40,7 +40,7 @@ _STEPS: Final = (
     "GRANT UPDATE (outcome, ended_at, ended_by) ON registry.withdrawal TO {role}",
     "GRANT INSERT ON registry.bulk_export, registry.bulk_export_history, registry.destruction_history TO {role}",
     "GRANT UPDATE (state, version, answered_by, until, used_at, changed_at) ON registry.bulk_export TO {role}",
-    "GRANT UPDATE (state, since, told, version, changed_at) ON registry.destruction TO {role}",
+    "GRANT UPDATE (state, since, version, changed_at) ON registry.destruction TO {role}",
     "GRANT UPDATE (certificate, sha256, document, filed_by, filed_at, confirmed_by) ON registry.destruction TO {role}",
     "GRANT UPDATE (state, version, assigned, checked_by, answered_by, grant_id, changed_at) ON registry.application TO {role}",
     "GRANT INSERT ON registry.correction, registry.correction_history TO {role}",

@@ -105,6 +105,7 @@ class Notice(Base):
         CheckConstraint("(acknowledged_at IS NULL) = (acknowledged_by IS NULL)", name="acknowledged_by_somebody"),
         UniqueConstraint("revision", "department", name="uq_notice_revision_department"),
         UniqueConstraint("withdrawal", "department", name="uq_notice_withdrawal_department"),
+        Index("ix_notice_unread", "id", postgresql_where=text("acknowledged_at IS NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

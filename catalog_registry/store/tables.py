@@ -143,7 +143,8 @@ class Resource(Base):
     __table_args__ = (
         CheckConstraint("name ~ '^[a-z][a-z0-9_]{0,47}$'", name="name_form"),
         CheckConstraint(f"state IN ({_texts(ResourceState)})", name="state_known"),
-        CheckConstraint("state = 'draft' OR version IS NOT NULL", name="reviewed_has_contract"),
+        CheckConstraint("state IN ('draft', 'discarded') OR version IS NOT NULL", name="reviewed_has_contract"),
+        CheckConstraint("state <> 'discarded' OR version IS NULL", name="discarded_without_contract"),
         UniqueConstraint("name", "code", name="uq_resource_name_code"),
         ForeignKeyConstraint(
             ["name", "version"],
@@ -307,6 +308,7 @@ class Application(Base):
         CheckConstraint("checked_by <> applicant", name="applicant_does_not_check"),
         CheckConstraint("answered_by <> applicant", name="applicant_does_not_answer"),
         CheckConstraint("answered_by <> checked_by", name="two_reviewers"),
+        Index("ix_application_waiting", "id", postgresql_where=text("state IN ('submitted', 'provider_review')")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -17,8 +17,8 @@ from console.cli.registry import _instant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog_registry.application_clock import ApplicationClock
     from catalog_registry.records import ApplicationRecord, StepRecord
+    from catalog_registry.step_clock import StepClock
     from exchange.bootstrap import Hub
 
 Who = Annotated[str, typer.Option("--as", help="Who acts: name, id or client id of a principal.")]
@@ -172,11 +172,11 @@ def application_late(as_json: Json = False) -> None:
     Example: onedoor application late
     """
     from catalog_registry.application_clock import RULES
+    from catalog_registry.step_clock import late_first
 
     with _hub() as hub:
         open_ones = [a for state in RULES for a in hub.registry.applications(state=state)]
-        late = [(a, clock) for a, clock in _clocked(hub, open_ones) if clock is not None and clock.late]
-        late.sort(key=lambda row: (_waited_for(row[1]), row[1].left, row[0].id))
+        late = late_first(_clocked(hub, open_ones))
         output.show(
             [_told(a, clock) for a, clock in late],
             as_json=as_json,
@@ -417,7 +417,7 @@ def _seen(hub: Hub, application: str, version: int | None) -> int:
     return hub.registry.application(application).version if version is None else version
 
 
-def _clocked(hub: Hub, found: Sequence[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+def _clocked(hub: Hub, found: Sequence[ApplicationRecord]) -> list[tuple[ApplicationRecord, StepClock | None]]:
     """Return applications with the clocks of the steps that they wait for."""
     from catalog_registry.application_clock import clocks_of
 
@@ -425,20 +425,20 @@ def _clocked(hub: Hub, found: Sequence[ApplicationRecord]) -> list[tuple[Applica
     return clocks_of(found, since, free, rules=hub.clock_rules, of=hub.workdays, now=hub.clock.now())
 
 
-def _told(application: ApplicationRecord, clock: ApplicationClock | None) -> dict[str, Any]:
+def _told(application: ApplicationRecord, clock: StepClock | None) -> dict[str, Any]:
     return {name: getattr(application, name) for name in application.__dataclass_fields__} | {"clock": clock}
 
 
-def _waited_for(clock: ApplicationClock) -> str:
+def _waited_for(clock: StepClock) -> str:
     return clock.department or "the centre"
 
 
-def _due(clock: ApplicationClock | None) -> str:
+def _due(clock: StepClock | None) -> str:
     """Return the last day; where a day's year has no notice yet, with a question mark."""
     return "" if clock is None or clock.due is None else f"{clock.due}{' ?' if clock.provisional else ''}"
 
 
-def _left(clock: ApplicationClock | None) -> str:
+def _left(clock: StepClock | None) -> str:
     if clock is None:
         return ""
     if clock.late:
@@ -446,7 +446,7 @@ def _left(clock: ApplicationClock | None) -> str:
     return str(clock.left)
 
 
-def _clock_text(clock: ApplicationClock | None) -> str:
+def _clock_text(clock: StepClock | None) -> str:
     if clock is None:
         return "-"
     stands = _left(clock) if clock.late else f"{clock.left} left"
@@ -454,7 +454,7 @@ def _clock_text(clock: ApplicationClock | None) -> str:
     return f"{_waited_for(clock)}, by {clock.due}: {stands} of {clock.workdays} working days{provisional} ({clock.rule})"
 
 
-def _application_text(found: ApplicationRecord, clock: ApplicationClock | None, steps: Sequence[StepRecord], hub: Hub) -> Any:
+def _application_text(found: ApplicationRecord, clock: StepClock | None, steps: Sequence[StepRecord], hub: Hub) -> Any:
     from rich.console import Group
 
     names = _names(hub)

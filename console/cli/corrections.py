@@ -17,10 +17,10 @@ from console.cli.output import Json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog_registry.application_clock import ApplicationClock
     from catalog_registry.correction_records import CorrectionRecord, NoticeRecord
     from catalog_registry.records import StepRecord
     from catalog_registry.registry import Registry
+    from catalog_registry.step_clock import StepClock
     from exchange.bootstrap import Hub
     from exchange.corrections.row import AnsweredRow
     from exchange.corrections.words import Words
@@ -256,10 +256,10 @@ def correction_late(as_json: Json = False) -> None:
 
     Example: onedoor correction late
     """
+    from catalog_registry.step_clock import late_first
+
     with _hub() as hub:
-        rows = _clocked(hub, hub.registry.corrections(waiting=True))
-        late = [(c, clock) for c, clock in rows if clock is not None and clock.late]
-        late.sort(key=lambda row: (_waited_for(row[1]), row[1].left, row[0].id))
+        late = late_first(_clocked(hub, hub.registry.corrections(waiting=True)))
         output.show(
             [_told(c, clock) for c, clock in late],
             as_json=as_json,
@@ -414,7 +414,7 @@ def _revealed(hub: Hub, found: CorrectionRecord, reason: str) -> Words:
     return words if words.key is not None or found.row is None else replace(words, key=opened_key(hub, found))
 
 
-def _clocked(hub: Hub, found: Sequence[CorrectionRecord]) -> list[tuple[CorrectionRecord, ApplicationClock | None]]:
+def _clocked(hub: Hub, found: Sequence[CorrectionRecord]) -> list[tuple[CorrectionRecord, StepClock | None]]:
     """Return requests with the clocks of the steps that they wait for."""
     from catalog_registry.correction_life import clock_of
 
@@ -422,7 +422,7 @@ def _clocked(hub: Hub, found: Sequence[CorrectionRecord]) -> list[tuple[Correcti
     return [(c, clock_of(c, rules=hub.clock_rules, of=hub.workdays, now=now)) for c in found]
 
 
-def _told(correction: CorrectionRecord, clock: ApplicationClock | None) -> dict[str, Any]:
+def _told(correction: CorrectionRecord, clock: StepClock | None) -> dict[str, Any]:
     hidden = ("row_key", "sealed", "let_through", "contract_version")
     return {n: getattr(correction, n) for n in correction.__dataclass_fields__ if n not in hidden} | {"clock": clock}
 
@@ -439,7 +439,7 @@ def _type_text(correction: CorrectionRecord) -> str:
 
 def _correction_text(
     found: CorrectionRecord,
-    clock: ApplicationClock | None,
+    clock: StepClock | None,
     words: Words | None,
     told: Sequence[NoticeRecord],
     steps: Sequence[StepRecord],

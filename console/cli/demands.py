@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.cli import output
 from console.cli.applications import Remark, Seen, Who, Why, _clock_text, _due, _left, _names, _steps_table, _waited_for
+from console.cli.files import write_by
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
@@ -17,10 +19,10 @@ from schemas.clock import CHINA
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from catalog_registry.application_clock import ApplicationClock
     from catalog_registry.demand_analysis import DemandAnalysis
     from catalog_registry.demand_records import DemandRecord, LateDepartment
     from catalog_registry.registry import Registry
+    from catalog_registry.step_clock import StepClock
     from exchange.bootstrap import Hub
 
 Id = Annotated[str, typer.Argument(help="Id of the demand.")]
@@ -37,6 +39,7 @@ def register(app: typer.Typer) -> None:
         demand_list,
         demand_responsibility,
         demand_negative,
+        demand_lists,
         demand_show,
         demand_appoint,
         demand_return,
@@ -133,6 +136,24 @@ def demand_negative(department: Department = None, as_json: Json = False) -> Non
                 else "nothing is refused, and every published resource is shared"
             ),
         )
+
+
+def demand_lists(
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write, replaced whole.")], as_json: Json = False
+) -> None:
+    """Write the three lists as one spreadsheet: demands 需求清单, responsibilities 责任清单, what is not shared 负面清单.
+
+    Example: onedoor demand lists -o lists.xlsx
+    """
+    from catalog_registry.demand_sheets import write_lists
+
+    with _hub() as hub:
+        known = hub.registry
+        lists = known.demands(), known.responsibilities(), known.negatives()
+        write_by(out, lambda draft: write_lists(draft, *lists, {one.code: one.name for one in known.departments()}))
+    counts = {"demands": len(lists[0]), "responsibilities": len(lists[1]), "negatives": len(lists[2])}
+    said = ", ".join(f"{count} {name}" for name, count in counts.items())
+    output.show({"file": str(out)} | counts, as_json=as_json, text=f"{out} written: {said}")
 
 
 def demand_show(demand: Id, as_json: Json = False) -> None:
@@ -287,7 +308,7 @@ def demand_analysis(
 
 
 def overdue(as_json: Json = False) -> None:
-    """Show what should have been checked or answered by now, by the department that has it: applications and demands.
+    """Show what should have been checked or answered by now, by the department that has it, of everything that has a clock.
 
     Example: onedoor overdue
     """
@@ -323,14 +344,14 @@ def _day(text: str, option: str) -> date:
         raise typer.BadParameter(f"{option} {text[:40]!r} is no day such as 2026-12-31") from None
 
 
-def _clocked(hub: Hub, found: Sequence[DemandRecord]) -> list[tuple[DemandRecord, ApplicationClock | None]]:
+def _clocked(hub: Hub, found: Sequence[DemandRecord]) -> list[tuple[DemandRecord, StepClock | None]]:
     from catalog_registry.demand_clock import demand_clock
 
     now = hub.clock.now()
     return [(one, demand_clock(one, rules=hub.clock_rules, of=hub.workdays, now=now)) for one in found]
 
 
-def _show_list(rows: Sequence[tuple[DemandRecord, ApplicationClock | None]], *, as_json: bool, none: str) -> None:
+def _show_list(rows: Sequence[tuple[DemandRecord, StepClock | None]], *, as_json: bool, none: str) -> None:
     output.show(
         [{name: getattr(one, name) for name in one.__dataclass_fields__} | {"clock": clock} for one, clock in rows],
         as_json=as_json,
@@ -359,7 +380,7 @@ def _show_list(rows: Sequence[tuple[DemandRecord, ApplicationClock | None]], *, 
     )
 
 
-def _shown(found: DemandRecord, clock: ApplicationClock | None, names: dict[str, str]) -> dict[str, object]:
+def _shown(found: DemandRecord, clock: StepClock | None, names: dict[str, str]) -> dict[str, object]:
     from schemas.catalogue import BasisKind, UpdateCycle
 
     refusal = "-" if found.refusal_kind is None else f"{BasisKind(found.refusal_kind).told}: {found.refusal}"

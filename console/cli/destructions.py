@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import output
-from console.cli.applications import Remark, Seen, Who, Why, _steps_table
+from console.cli.applications import Remark, Seen, Who, Why, _clock_text, _due, _left, _steps_table
 from console.cli.hub import local, opened
 from console.cli.output import Json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog_registry.clocks import Due
     from catalog_registry.records import DestructionRecord, StepRecord
+    from catalog_registry.step_clock import StepClock
     from exchange.bootstrap import Hub
 
 Id = Annotated[str, typer.Argument(help="Id of the duty to destroy.")]
@@ -49,12 +49,12 @@ def destruction_list(
     Example: onedoor destruction list --late
     """
     with opened() as hub:
-        from catalog_registry.destructions import late_destructions
+        from catalog_registry.step_clock import late_first
 
         found = hub.registry.destructions(department=department, open_only=open_only or late)
-        rows: Sequence[tuple[DestructionRecord, Due | None]] = [(one, _clock(hub, one)) for one in found]
+        rows: Sequence[tuple[DestructionRecord, StepClock | None]] = [(one, _clock(hub, one)) for one in found]
         if late:
-            rows = late_destructions(found, rules=hub.clock_rules, of=hub.workdays, now=hub.clock.now())
+            rows = late_first(rows)
         output.show(
             [_told(one, clock) for one, clock in rows],
             as_json=as_json,
@@ -69,8 +69,8 @@ def destruction_list(
                             one.department,
                             f"{one.ended} {local(one.ended_at)}",
                             one.state.value,
-                            "" if clock is None else str(clock.at),
-                            "" if clock is None else str(clock.left),
+                            _due(clock),
+                            _left(clock),
                         )
                         for one, clock in rows
                     ],
@@ -164,17 +164,17 @@ def _seen(hub: Hub, destruction: str, version: int | None) -> int:
     return hub.registry.destruction(destruction).version if version is None else version
 
 
-def _clock(hub: Hub, found: DestructionRecord) -> Due | None:
-    from catalog_registry.destructions import destruction_clock
+def _clock(hub: Hub, found: DestructionRecord) -> StepClock | None:
+    from catalog_registry.destruction_life import destruction_clock
 
     return destruction_clock(found, rules=hub.clock_rules, of=hub.workdays, now=hub.clock.now())
 
 
-def _told(found: DestructionRecord, clock: Due | None) -> dict[str, Any]:
+def _told(found: DestructionRecord, clock: StepClock | None) -> dict[str, Any]:
     return {name: getattr(found, name) for name in found.__dataclass_fields__} | {"clock": clock}
 
 
-def _text(hub: Hub, found: DestructionRecord, clock: Due | None, steps: Sequence[StepRecord]) -> Any:
+def _text(hub: Hub, found: DestructionRecord, clock: StepClock | None, steps: Sequence[StepRecord]) -> Any:
     from rich.console import Group
 
     shown = {
@@ -183,7 +183,8 @@ def _text(hub: Hub, found: DestructionRecord, clock: Due | None, steps: Sequence
         "grant": f"{found.grant}, {found.ended} {local(found.ended_at)}",
         "resource": found.resource,
         "receiver": found.department,
-        "due": "-" if clock is None else f"{clock.at}, {clock.left} working days left ({clock.state})",
+        "fields": "all that was received" if found.fields is None else ", ".join(found.fields),
+        "waits for": _clock_text(clock),
         "certificate": found.certificate or "-",
         "sha256": "-" if found.sha256 is None else f"{found.sha256} of {found.document or 'the text'}",
     }

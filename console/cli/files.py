@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from schemas.errors import Fault, RejectedError
 
@@ -40,6 +41,21 @@ def write_by(out: Path, write: Callable[[Path], T]) -> T:
     return done
 
 
+@contextmanager
+def opened_file(file: Path, what: str) -> Iterator[IO[bytes]]:
+    """Open a file to be read. Raises ``RejectedError`` (``<what>.file``) where it cannot be."""
+    try:
+        with file.open("rb") as given:
+            yield given
+    except OSError as error:
+        raise RejectedError(
+            f"the file cannot be read: {(error.strerror or 'unknown').lower()}",
+            code=f"{what}.file",
+            where=str(file),
+            fault=Fault.CLIENT,
+        ) from error
+
+
 def read_whole(file: Path, most_bytes: int, what: str) -> bytes:
     """Return what a file holds.
 
@@ -51,22 +67,15 @@ def read_whole(file: Path, most_bytes: int, what: str) -> bytes:
     Raises:
         RejectedError: it cannot be read, or is too large.
     """
-    try:
-        if file.stat().st_size > most_bytes:
+    with opened_file(file, what) as given:
+        if os.fstat(given.fileno()).st_size > most_bytes:
             raise RejectedError(
                 f"the file is above {most_bytes >> 10} KiB, which no {what} is",
                 code=f"{what}.size",
                 where=str(file),
                 fault=Fault.CLIENT,
             )
-        return file.read_bytes()
-    except OSError as error:
-        raise RejectedError(
-            f"the file cannot be read: {(error.strerror or 'unknown').lower()}",
-            code=f"{what}.file",
-            where=str(file),
-            fault=Fault.CLIENT,
-        ) from error
+        return given.read()
 
 
 def read_object(file: Path, most_bytes: int, what: str) -> dict[str, object]:

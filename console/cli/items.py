@@ -12,11 +12,12 @@ import typer
 
 from console.cli import output
 from console.cli.applications import Seen, Who, Why
-from console.cli.files import read_object, read_whole, write_whole
+from console.cli.files import opened_file, read_object, read_whole, write_whole
 from console.cli.hub import local as _local
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
 from console.cli.registry import _instant
+from console.cli.sheets import show_faults
 from schemas.errors import Fault, RejectedError
 
 if TYPE_CHECKING:
@@ -402,15 +403,17 @@ def item_import(
 
     Example: onedoor item import items.xlsx --as chen.jing
     """
-    from catalog_registry.item_sheets_in import MAX_BYTES, MAX_TOLD, read_cells, refusal
+    from catalog_registry.brought import ImportRefusedError
+    from catalog_registry.item_sheets_in import read_items
 
-    contents, faults = read_cells(read_whole(file, MAX_BYTES, "sheet"), where=str(file))
-    if faults:
-        for fault in faults[:MAX_TOLD]:
-            output.say(f"  {fault}")
-        raise refusal(faults, str(file))
+    with opened_file(file, "sheet") as given:
+        read = read_items(given, where=str(file))
     with _hub() as hub:
-        done = hub.registry.take_workbook(contents, by=who, where=str(file))
+        try:
+            done = hub.registry.take_workbook(read.whole(where=str(file)), by=who, where=str(file))
+        except ImportRefusedError as error:
+            show_faults(file, error, as_json=as_json)
+            raise
         text = f"taken over from {file}: {len(done.items)} items, {len(done.handbooks)} handbooks"
         output.show(done, as_json=as_json, text=text)
 

@@ -12,6 +12,7 @@ from console.cli import output
 from console.cli.applications import Name, Remark, Seen, Who, Why, _steps_table
 from console.cli.hub import contract_text, local, opened
 from console.cli.output import Json
+from console.cli.quota import used_of_quotas, used_text
 from console.cli.registry import _by, check_against_source
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from catalog_registry.mine import Authorisation
     from catalog_registry.notice_records import NoticeRecord, ReminderRecord, RevisionRecord
     from exchange.bootstrap import Hub
+    from exchange.trust.used import Used
 
 File = Annotated[Path, typer.Argument(help="The new contract: ODCS 3.1 as YAML.")]
 Id = Annotated[str, typer.Argument(help="Id of the revision.")]
@@ -266,12 +268,15 @@ def grant_mine(who: Who, as_json: Json = False) -> None:
 
     with opened() as hub:
         about = hub.registry.principal(who)
-        rows = hub.registry.authorisations(about, hub.clock.now())
+        now = hub.clock.now()
+        rows = hub.registry.authorisations(about, now)
+        used = used_of_quotas(hub, [one.grant for one in rows], now)
         output.show(
-            [_authorisation(one) | {"example": example_call(one)} for one in rows],
+            [_authorisation(one) | {"used": _used(used.get(one.id)), "example": example_call(one)} for one in rows],
             as_json=as_json,
             text=lambda: (
-                "\n\n".join(map(_authorisation_text, rows)) or f"{about.name} may call nothing: it has no grant in force"
+                "\n\n".join(_authorisation_text(one, used.get(one.id)) for one in rows)
+                or f"{about.name} may call nothing: it has no grant in force"
             ),
         )
 
@@ -393,14 +398,20 @@ def _authorisation(one: Authorisation) -> dict[str, Any]:
         "from_at": grant.from_at,
         "to_at": grant.to_at,
         "way": one.way,
-        "quota": one.quota,
+        "quota": None if one.quota is None else one.quota.document(),
         "application": one.application,
         "shared": one.shared,
         "looked_up": one.looked_up,
     }
 
 
-def _authorisation_text(one: Authorisation) -> str:
+def _used(used: Used | None) -> dict[str, Any] | None:
+    import msgspec
+
+    return None if used is None else dict(msgspec.to_builtins(used))
+
+
+def _authorisation_text(one: Authorisation, used: Used | None) -> str:
     from exchange.query.example import example_line
 
     grant = one.grant
@@ -412,7 +423,7 @@ def _authorisation_text(one: Authorisation) -> str:
         "for": ", ".join((*grant.purposes, *grant.items)),
         "until": local(grant.to_at),
         "way": one.way + ("; looked up by licence too" if one.looked_up else ""),
-        "quota": "-" if one.quota is None else str(one.quota),
+        "quota": "-" if one.quota is None else f"{one.quota}; used {used_text(used)}",
         "call": example_line(one),
     }
     return "\n".join(f"{name:<10}{value}" for name, value in lines.items())

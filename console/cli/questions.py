@@ -12,14 +12,11 @@ import typer
 from console.cli import output
 from console.cli.hub import contract_text, local, opened
 from console.cli.output import Json
+from console.cli.quota import used_of_quotas
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog_registry.comparison import Comparison
-    from catalog_registry.records import GrantRecord, PrincipalRecord
-    from exchange.bootstrap import Hub
-    from exchange.trust.used import Used
+    from catalog_registry.records import PrincipalRecord
     from exchange.trust.why import Against, GrantSaid, Why
     from schemas.change_kinds import Change
     from schemas.evolution import Evolution
@@ -134,24 +131,8 @@ def grant_explain(
         state = hub.registry.resource(resource).state
         grants = GrantIndex(hub.registry.grants(resource=resource), [resource] if state == "published" else [])
         ask, now = Ask(about, resource, purpose, item, tuple(field) if field else None), hub.clock.now()
-        found = why(ask, grants=grants, now=now, used=_used(hub, asked_of(ask, grants=grants, now=now), now))
+        found = why(ask, grants=grants, now=now, used=used_of_quotas(hub, asked_of(ask, grants=grants, now=now), now))
         output.show(_why_fields(about, resource, found), as_json=as_json, text=lambda: _why_text(about, resource, found))
-
-
-def _used(hub: Hub, grants: Sequence[GrantRecord], now: datetime) -> dict[str, Used]:
-    """Return how much of their quotas is used."""
-    from psycopg.rows import dict_row
-
-    from exchange.trust.used import STATE, day_of, minute_of, used_of
-
-    limited = {g.id: g.quota for g in grants if g.quota is not None}
-    if not limited:
-        return {}
-    asked = {"ids": list(limited), "day": day_of(now), "minute": minute_of(now)}
-    with hub.connect(autocommit=True) as connection, connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(STATE.format("%(ids)s", "%(day)s", "%(minute)s"), asked)
-        rows = {row["grant_id"]: row for row in cursor}
-    return {id_: used_of(quota, rows.get(id_), now) for id_, quota in limited.items()}
 
 
 def _why_fields(about: PrincipalRecord, resource: str, found: Why) -> dict[str, Any]:

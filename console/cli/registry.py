@@ -380,7 +380,7 @@ def grant_list(
             [_grant_fields(g) for g in rows],
             as_json=as_json,
             text=lambda: output.table(
-                ("grant", "resource", "receiver", "fields", "purposes, items", "until", "state"),
+                ("grant", "resource", "receiver", "fields", "purposes, items", "quota", "until", "state"),
                 [
                     (
                         g.id,
@@ -388,6 +388,7 @@ def grant_list(
                         str(g.receiver),
                         ", ".join(g.fields),
                         ", ".join((*g.purposes, *g.items)),
+                        str(g.quota or ""),
                         _local(g.to_at),
                         _state(g, now),
                     )

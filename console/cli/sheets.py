@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.cli import output
+from console.cli.applications import Remark, Seen, Who
 from console.cli.catalogue import acting
-from console.cli.files import write_by
+from console.cli.files import opened_file, write_by
 from console.cli.hub import opened as _hub
 from console.cli.output import Json
 from schemas.errors import Fault, RejectedError
@@ -17,7 +19,7 @@ from schemas.errors import Fault, RejectedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog_registry.brought import BadPlace
+    from catalog_registry.brought import BadPlace, ImportRefusedError
     from catalog_registry.imports import Imported
 
 _SHOWN_FAULTS = 200
@@ -29,6 +31,7 @@ def register(app: typer.Typer) -> None:
     resources = next(g.typer_instance for g in app.registered_groups if g.name == "resource" and g.typer_instance is not None)
     resources.command("import")(resource_import)
     resources.command("template")(resource_template)
+    resources.command("discard")(resource_discard)
 
 
 def resource_import(
@@ -61,23 +64,13 @@ def resource_import(
             fault=Fault.CLIENT,
         )
     with _hub() as hub, output.progress("reading", quiet=as_json) as told:
-        try:
-            with file.open("rb") as opened:
-                brought = read_file(opened, kind, where=str(file))
-        except OSError as error:
-            raise RejectedError(
-                f"the file cannot be read: {(error.strerror or 'unknown').lower()}",
-                code="catalogue.file",
-                where=str(file),
-                fault=Fault.CLIENT,
-            ) from error
+        with opened_file(file, "catalogue") as opened:
+            brought = read_file(opened, kind, where=str(file))
         told("registering")
         try:
             done = bring_in(hub.registry, brought, by=acting(), published=published, partial=partial, check=check)
         except ImportRefusedError as error:
-            wrong, count = error.faults, error.count
-            shown = {"file": str(file), "taken": [], **_faults(wrong, count)}
-            output.show(shown, as_json=as_json, text=lambda: _table(wrong, count))
+            show_faults(file, error, as_json=as_json)
             raise
         output.show(
             {"file": str(file), "checked": check, "taken": done.taken, **_faults(done.faults, done.faults_count)},
@@ -93,10 +86,42 @@ def resource_template(
 
     Example: onedoor resource template -o catalogue.xlsx
     """
-    from catalog_registry.sheets.write import write_template
+    from catalog_registry.catalogue_sheets_out import write_template
 
     write_by(out, write_template)
     output.show({"file": str(out)}, as_json=as_json, text=f"{out} written; then: onedoor resource import {out} --check")
+
+
+def resource_discard(
+    name: Annotated[str, typer.Argument(help="The draft.")],
+    who: Who,
+    why: Remark = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    version: Seen = None,
+    as_json: Json = False,
+) -> None:
+    """Take a draft that was brought in by mistake out of the catalogue: one that no contract is bound to yet.
+
+    Its history stays; its name and its code are never given again.
+
+    Example: onedoor resource discard congyerenyuanminglu --as chen.jing --yes
+    """
+    with _hub() as hub:
+        found = hub.registry.in_any_state(name)
+        if not yes:
+            output.say(f"discard {name}, {found.title}? Its name and its code {found.code} are never given again. [y/N]")
+            if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
+                raise typer.Abort
+        seen = found.row_version if version is None else version
+        done = hub.registry.discard_resource(name, by=who, version=seen, why=why)
+        shown = {"name": done.name, "code": done.code, "state": done.state, "row_version": done.row_version}
+        output.show(shown, as_json=as_json, text=f"resource {done.name} is {done.state}")
+
+
+def show_faults(file: Path, error: ImportRefusedError, *, as_json: bool) -> None:
+    """Show every place of a file that is wrong, of which nothing was taken."""
+    shown = {"file": str(file), "taken": [], **_faults(error.faults, error.count)}
+    output.show(shown, as_json=as_json, text=lambda: _table(error.faults, error.count))
 
 
 def _faults(faults: Sequence[BadPlace], count: int) -> dict[str, Any]:

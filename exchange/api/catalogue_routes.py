@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
-import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
 from catalog_registry.acting import EVERYBODY, IMPORTING, check_duty, sight
 from catalog_registry.bring_in import FileKind, bring_in, read_file
 from catalog_registry.brought import ImportRefusedError
+from catalog_registry.catalogue_sheets_out import write_template
 from catalog_registry.exports.whole import MEDIA_TYPES, Format, Wanted, write_export
 from catalog_registry.imports import Imported
-from catalog_registry.records import PrincipalRecord
 from catalog_registry.sheets.guard import Limits
-from catalog_registry.sheets.write import MEDIA_TYPE as XLSX_TYPE
-from catalog_registry.sheets.write import write_template
-from exchange.api.catalogue_forms import ImportAnswer, NationalEntry, TemplateAnswer, fault_answers, import_answer
-from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of
+from catalog_registry.sheets.writing import MEDIA_TYPE as XLSX_TYPE
+from exchange.api.catalogue_forms import ImportAnswer, NationalEntry, TemplateAnswer, import_answer
+from exchange.api.given_files import body_file, denials_recorded, media_type_of, refused_places
 from exchange.api.registry_frame import NAME, Problems, add_route, asker_of, in_thread, json_answer, recorded
 from exchange.api.services import Services
-from exchange.trust.record import LedgerRecord
-from schemas.errors import DeniedError, Fault, RejectedError
+from exchange.sheets import read_catalogue_sheet
+from schemas.errors import Fault, RejectedError
 
 CATALOGUE: Final = "/api/v1/catalogue"
 KIND: Final = "registry.catalogue"
@@ -123,16 +120,14 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
     async def import_(request: Request) -> Response:
         """Register drafts and set entries from a spreadsheet, national JSON, or contracts; everything wrong is told at once."""
         who = asker_of(services, request)
-        async with _denials(services, who):
+        async with denials_recorded(services, who, KIND, "import"):
             check_duty(who, "import resources", IMPORTING, who.department)
         given = _parameters(request, "partial", "check")
         partial, check = _flag(given, "partial"), _flag(given, "check")
-        kind = _KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
-        if kind is None:
-            raise RejectedError(f"the body must be one of {', '.join(_KINDS)}", code="request.media_type", fault=Fault.CLIENT)
-        with tempfile.TemporaryFile() as file:
-            await _body(request, file)
-            brought = await in_thread(services.files, lambda: read_file(file, kind, where="the body", limits=LIMITS))
+        kind = _KINDS[media_type_of(request, _KINDS)]
+        read = read_catalogue_sheet if kind in (FileKind.XLSX, FileKind.CSV) else read_file
+        async with body_file(request, LIMITS.file_bytes) as file:
+            brought = await in_thread(services.files, lambda: read(file, kind, where="the body", limits=LIMITS))
 
         def act() -> Imported:
             return bring_in(services.registry, brought, by=who.id, who=who, partial=partial, check=check)
@@ -143,33 +138,13 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
 
         try:
             if check:
-                async with _denials(services, who):
+                async with denials_recorded(services, who, KIND, "import"):
                     done = await in_thread(services.files, act)
             else:
                 done = await recorded(services, who, KIND, "import", None, act, told)
         except ImportRefusedError as error:
-            return _refused(error)
+            return refused_places(error)
         return json_answer(import_answer(done, checked=check))
-
-
-@asynccontextmanager
-async def _denials(services: Services, who: PrincipalRecord) -> AsyncIterator[None]:
-    """Put a denial on record that no ``recorded`` does."""
-    try:
-        yield
-    except DeniedError as error:
-        reason = f"import:{error.code}"
-        asked: dict[str, Any] = {"principal": who.id, "department": who.department, "system": who.system}
-        await services.lookup.refusals.record(LedgerRecord(kind=KIND, outcome="refused", reason=reason, **asked))
-        raise
-
-
-def _refused(error: ImportRefusedError) -> Response:
-    """Return the problem document of a file that is refused, with the places that are wrong."""
-    faults = msgspec.to_builtins(fault_answers(error.faults))
-    told = problem(422, error.code, error.message, faults=faults, faults_count=error.count)
-    headers = {name.decode(): value.decode() for name, value in headers_of(422)}
-    return Response(encoded(problem_of(error) | told), 422, headers=headers, media_type=MEDIA_TYPE)
 
 
 # What is asked ------------------------------------------------------------------------------------------------------------
@@ -210,22 +185,6 @@ def _format(request: Request, given: Mapping[str, str]) -> Format:
 def _base(request: Request) -> str:
     """Return the address under which this request reached the hub: names in DCAT begin with it."""
     return str(request.base_url).rstrip("/")
-
-
-async def _body(request: Request, file: IO[bytes]) -> None:
-    """Keep the body in a file, not in memory."""
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LIMITS.file_bytes:
-            raise RejectedError(
-                f"the body is above {LIMITS.file_bytes >> 20} MiB",
-                code="request.too_large",
-                remedy="split it, or bring it in at the console",
-                fault=Fault.CLIENT,
-            )
-        file.write(part)
-    file.seek(0)
 
 
 # Answers ------------------------------------------------------------------------------------------------------------------

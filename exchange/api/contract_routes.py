@@ -14,7 +14,6 @@ from catalog_registry.asked import (
     OF_ENDING_GRANTS,
     OF_ENTRIES,
     OF_MAKING_GRANTS,
-    OF_SHARED_CONTRACTS,
     Asked,
 )
 from catalog_registry.exports.national import from_national, is_national
@@ -67,7 +66,7 @@ from schemas.resource import resource_name
 GRANTS: Final = "/api/v1/grants"
 GRANT_KIND: Final = "registry.grant"
 MOST_BYTES: Final = 4 << 20
-_VERSIONS: Final = "provider_editor: of one that is not shared yet; provider_reviewer: of one that is"
+_VERSIONS: Final = "of a draft, or of one that was rejected; what is shared is changed by a revision"
 _UNSHARED: Final = "of one that is not shared, others than its department and the centre see its name and the reason"
 _PARTY: Final = "the own department received it, or has its resource"
 Add = Callable[[Callable[[Request], Awaitable[Response]]], None]
@@ -118,15 +117,18 @@ def _contract_routes(route: Callable[..., Add], services: Services) -> None:
     @route(
         "PUT",
         "/{name}/contract",
-        summary="Put a new version of a contract in force",
+        summary="Give a draft a new version of its contract",
         body=ContractBody,
         answer=ResourceAnswer,
         tagged=True,
-        who=(*OF_DRAFTS, *OF_SHARED_CONTRACTS),
+        who=OF_DRAFTS,
         note=_VERSIONS,
     )
     async def version(request: Request) -> Response:
-        """Register a new version of a resource's contract and put it in force; the same again changes nothing."""
+        """Register a new version of the contract of a draft, or of what was rejected; the same again changes nothing.
+
+        What is shared is changed by a revision, which somebody else approves: `POST /api/v1/revisions`.
+        """
         who = asker_of(services, request)
         found = await seen_resource(services, sight(who), request.path_params["name"])
         asked = Asked(who.id, version_of(request, found.name))

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.correction_records import CorrectionRecord, NoticeRecord
 from catalog_registry.correction_words import TYPE_WORDS, CorrectionState
+from catalog_registry.step_clock import StepClock
 from exchange.api.registry_forms import ClockAnswer, _Body, _Names, _Short, _Text
 from exchange.corrections.row import AnsweredRow
 from exchange.corrections.words import Words
@@ -135,12 +135,12 @@ class CorrectionNoticePage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def correction_line(found: CorrectionRecord, clock: ApplicationClock | None) -> CorrectionLine:
+def correction_line(found: CorrectionRecord, clock: StepClock | None) -> CorrectionLine:
     """Return a request for a list, without a word that was written."""
     return CorrectionLine(**_line(found, clock))
 
 
-def correction_answer(found: CorrectionRecord, clock: ApplicationClock | None, words: Words | None) -> CorrectionAnswer:
+def correction_answer(found: CorrectionRecord, clock: StepClock | None, words: Words | None) -> CorrectionAnswer:
     """Return a request with what was written; that it is read has been recorded."""
     said = None if words is None else WordsAnswer(words.content, words.evidence, words.key)
     return CorrectionAnswer(**_line(found, clock), words=said)
@@ -151,7 +151,7 @@ def notice_answer(found: NoticeRecord) -> CorrectionNoticeAnswer:
     return CorrectionNoticeAnswer(**{name: getattr(found, name) for name in CorrectionNoticeAnswer.__struct_fields__})
 
 
-def _line(found: CorrectionRecord, clock: ApplicationClock | None) -> dict[str, Any]:
+def _line(found: CorrectionRecord, clock: StepClock | None) -> dict[str, Any]:
     hidden = {} if found.state in SHOWN_FROM else {"run_before": None, "hash_before": None}
     told = None if clock is None else ClockAnswer(**{name: getattr(clock, name) for name in ClockAnswer.__struct_fields__})
     names = CorrectionLine.__struct_fields__

@@ -5,14 +5,13 @@ What was written is shown to those involved, and each such reading is in the led
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import groupby
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 
 from catalog_registry.acting import SEEING, Sight, check_duty, sight
-from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.correction_life import (
     ASKING,
     DUTIES_OF_CORRECTION,
@@ -24,6 +23,7 @@ from catalog_registry.correction_records import CorrectionRecord, NoticeRecord
 from catalog_registry.correction_words import CorrectionEvent, CorrectionState
 from catalog_registry.records import PrincipalRecord
 from catalog_registry.registry import Registry
+from catalog_registry.step_clock import StepClock, late_first
 from exchange.api.asking import Body, body_of
 from exchange.api.correction_forms import (
     AskCorrectionBody,
@@ -341,7 +341,7 @@ def _filters(request: Request) -> dict[str, Any]:
     return given | ({} if state is None else {"state": CorrectionState(state)})
 
 
-def _clock(services: Services, found: CorrectionRecord) -> ApplicationClock | None:
+def _clock(services: Services, found: CorrectionRecord) -> StepClock | None:
     hub = services.hub
     return clock_of(found, rules=hub.clock_rules, of=hub.workdays, now=services.clock.now())
 
@@ -350,15 +350,11 @@ def _answer(services: Services, found: CorrectionRecord, words: Words | None = N
     return json_answer(correction_answer(found, _clock(services, found), words), tag=found.version, status=status)
 
 
-def late_answer(rows: list[tuple[CorrectionRecord, ApplicationClock | None]]) -> LateCorrectionsAnswer:
+def late_answer(rows: list[tuple[CorrectionRecord, StepClock | None]]) -> LateCorrectionsAnswer:
     """Return what is late by who has it, the longest late first; the centre last."""
-    by: defaultdict[str | None, list[tuple[CorrectionRecord, ApplicationClock]]] = defaultdict(list)
-    for row, clock in rows:
-        if clock is not None and clock.late:
-            by[clock.department].append((row, clock))
     departments = []
-    for department in sorted(by, key=lambda code: (code is None, code or "")):
-        found = sorted(by[department], key=lambda one: (one[1].left, one[0].id))
+    for department, those in groupby(late_first(rows), key=lambda one: one[1].department):
+        found = list(those)
         shown = [correction_line(row, clock) for row, clock in found[:MOST]]
         departments.append(LateDepartment(department, len(found), shown))
     return LateCorrectionsAnswer(departments)

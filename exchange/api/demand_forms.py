@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.demand_analysis import AskedField, AskedResource, DemandAnalysis, Miss, Refusal, WantedField
 from catalog_registry.demand_records import DemandRecord, LateDepartment, NegativeRecord, RatingRecord
+from catalog_registry.step_clock import StepClock
 from exchange.api.registry_forms import ClockAnswer, StepBody, _Body, _Names, _Short, _Text, clock_answer
 from exchange.trust.usage import Usage
 
@@ -172,7 +172,7 @@ class UsagePage(msgspec.Struct, frozen=True):
 class LateAnswer(msgspec.Struct, frozen=True):
     """Something that should have been checked or answered by now."""
 
-    kind: Annotated[str, msgspec.Meta(description="application or demand")]
+    kind: Annotated[str, msgspec.Meta(description="application, demand, correction, notice or destruction")]
     id: str
     title: Annotated[str, msgspec.Meta(description="the resource of an application, the title of a demand")]
     of: Annotated[str, msgspec.Meta(description="the department that asked")]
@@ -216,12 +216,12 @@ class AnalysisAnswer(msgspec.Struct, frozen=True):
     misses: MissesAnswer | None
 
 
-def demand_line(found: DemandRecord, clock: ApplicationClock | None) -> DemandLine:
+def demand_line(found: DemandRecord, clock: StepClock | None) -> DemandLine:
     """Return a demand for a list."""
     return DemandLine(**_named(found, DemandLine), clock=clock_answer(clock))
 
 
-def demand_answer(found: DemandRecord, clock: ApplicationClock | None) -> DemandAnswer:
+def demand_answer(found: DemandRecord, clock: StepClock | None) -> DemandAnswer:
     """Return a demand with its clock."""
     return DemandAnswer(**_named(found, DemandAnswer), clock=clock_answer(clock))
 

@@ -14,13 +14,13 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 
 from catalog_registry.acting import EVERYBODY, OVERSEEING, SEEING, Duty, Sight, check_duty, sight
-from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.demand_clock import demand_clock
 from catalog_registry.demand_records import DemandRecord
 from catalog_registry.demand_states import DEMANDING, DUTIES_OF_DEMAND, LISTED, DemandEvent, DemandState
 from catalog_registry.overdue import by_department
 from catalog_registry.records import PrincipalRecord
 from catalog_registry.registry import Registry
+from catalog_registry.step_clock import StepClock
 from exchange.api.asking import Body, body_of
 from exchange.api.demand_forms import (
     AnalysisAnswer,
@@ -183,7 +183,7 @@ def _analyses(app: FastAPI, services: Services, problems: Problems) -> None:
         note="what waits for the own department; centre, security officer and auditor see all",
     )
     async def overdue(request: Request) -> Response:
-        """Show which applications and demands should have been checked or answered by now, by the department that has them."""
+        """Show what should have been done by now, by the department that has it: of everything that has a clock."""
         who = asker_of(services, request)
         check_duty(who, "see what is late", SEEING, who.department)
         seen, now, hub = sight(who), services.clock.now(), services.hub
@@ -312,7 +312,7 @@ async def _demand(services: Services, seen: Sight, demand: str) -> DemandRecord:
     return found
 
 
-def _clock(services: Services, found: DemandRecord) -> ApplicationClock | None:
+def _clock(services: Services, found: DemandRecord) -> StepClock | None:
     hub = services.hub
     return demand_clock(found, rules=hub.clock_rules, of=hub.workdays, now=services.clock.now())
 

@@ -24,8 +24,7 @@ from schemas.item_form import item_document, plain_document
 from schemas.licence_type import licence_type_document
 
 MAX_ELEMENTS_BYTES: Final = 512 << 10
-MAX_WORKBOOK_BYTES: Final = 12 << 20
-"""A body with a workbook at most: base64 takes a third more than the file."""
+MAX_CODES_BYTES: Final = 12 << 20
 
 _Object = dict[str, Any]
 _Codes = Annotated[list[_Short], msgspec.Meta(max_length=50_000)]
@@ -78,12 +77,6 @@ class CoverageBody(_Body, frozen=True):
 
     basic_codes: Annotated[_Codes | None, msgspec.Meta(description="that must be in; null: what is in must be whole")] = None
     department: Annotated[_Short | None, msgspec.Meta(description="only what is this department's; null: all")] = None
-
-
-class WorkbookBody(_Body, frozen=True):
-    """A workbook with items, materials and handbooks."""
-
-    workbook: Annotated[bytes, msgspec.Meta(description="the .xlsx file, in base64")]
 
 
 class TermsBody(_Body, frozen=True):
@@ -350,7 +343,7 @@ def _line(found: ItemRecord) -> dict[str, Any]:
 
 
 FORMS: Final = (
-    *(ElementsBody, StandInsBody, HandbookBody, DelegateBody, EndDelegationBody, CoverageBody, WorkbookBody, TermsBody),
+    *(ElementsBody, StandInsBody, HandbookBody, DelegateBody, EndDelegationBody, CoverageBody, TermsBody),
     *(ItemPage, ItemAnswer, ItemVersionsAnswer, GuideAnswer, StandInsAnswer, HandbookAnswer, BodyAnswer, BodiesAnswer),
     *(CoverageAnswer, WorkbookAnswer, LicenceTypeAnswer, LicenceTypePage),
 )

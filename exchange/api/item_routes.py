@@ -15,20 +15,23 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
-from catalog_registry.acting import EVERYBODY
+from catalog_registry.acting import EVERYBODY, check_duty
+from catalog_registry.brought import ImportRefusedError
 from catalog_registry.coverage import Wanted, coverage
 from catalog_registry.guide import guide_of
 from catalog_registry.item_export import MEDIA_TYPES, item_chunks
 from catalog_registry.item_life import ItemState
 from catalog_registry.item_records import ItemRecord, ItemVersionRecord, StandIn
-from catalog_registry.item_sheets_in import read_workbook
+from catalog_registry.item_sheets import LIMITS_OF_FILE
 from catalog_registry.item_sheets_out import workbook
 from catalog_registry.items import KEEPING
 from catalog_registry.records import PrincipalRecord
+from catalog_registry.sheets.writing import MEDIA_TYPE as XLSX_TYPE
 from exchange.api.asking import body_of
+from exchange.api.given_files import body_file, denials_recorded, media_type_of, refused_places
 from exchange.api.item_forms import (
+    MAX_CODES_BYTES,
     MAX_ELEMENTS_BYTES,
-    MAX_WORKBOOK_BYTES,
     BodiesAnswer,
     BodyAnswer,
     CoverageAnswer,
@@ -45,7 +48,6 @@ from exchange.api.item_forms import (
     StandInsAnswer,
     StandInsBody,
     WorkbookAnswer,
-    WorkbookBody,
     body_answer,
     coverage_answer,
     guide_answer,
@@ -69,6 +71,7 @@ from exchange.api.registry_frame import (
     version_of,
 )
 from exchange.api.services import Services
+from exchange.sheets import read_item_sheet
 from schemas.errors import Fault, RejectedError
 from schemas.handbook import read_handbook
 from schemas.item_form import read_item
@@ -309,7 +312,7 @@ def _catalogue(app: FastAPI, services: Services, problems: Problems) -> None:
     async def covered(request: Request) -> Response:
         """Tell, by department, which items are missing or lack an implementation, materials, a handbook or limits 应进必进."""
         asker_of(services, request)
-        body = await body_of(request, CoverageBody, most_bytes=MAX_WORKBOOK_BYTES)
+        body = await body_of(request, CoverageBody, most_bytes=MAX_CODES_BYTES)
         wanted = None if body.basic_codes is None else [Wanted(code) for code in dict.fromkeys(body.basic_codes)]
 
         def read() -> CoverageAnswer:
@@ -364,7 +367,8 @@ def _catalogue(app: FastAPI, services: Services, problems: Problems) -> None:
         "POST",
         "/import",
         summary="Take over a workbook",
-        body=WorkbookBody,
+        body=bytes,
+        body_types=(XLSX_TYPE,),
         answer=WorkbookAnswer,
         who=KEEPING,
         note=_KEPT,
@@ -373,16 +377,22 @@ def _catalogue(app: FastAPI, services: Services, problems: Problems) -> None:
     async def take(request: Request) -> Response:
         """Take over what a workbook says of items and handbooks, all of it or nothing; it names the versions it was made on."""
         who = asker_of(services, request)
-        body = await body_of(request, WorkbookBody, most_bytes=MAX_WORKBOOK_BYTES)
-        contents = await in_thread(services.reads, lambda: read_workbook(body.workbook))
-        done = await _kept(
-            services,
-            who,
-            "import",
-            "items",
-            lambda: services.registry.take_workbook(contents, by=who.id),
-            lambda taken: {"items": len(taken.items), "handbooks": len(taken.handbooks)},
-        )
+        async with denials_recorded(services, who, KIND, "import"):
+            check_duty(who, "import items", KEEPING, who.department)
+        media_type_of(request, (XLSX_TYPE,))
+        async with body_file(request, LIMITS_OF_FILE.file_bytes) as file:
+            read = await in_thread(services.files, lambda: read_item_sheet(file, where="the body", limits=LIMITS_OF_FILE))
+        try:
+            done = await _kept(
+                services,
+                who,
+                "import",
+                "items",
+                lambda: services.registry.take_workbook(read.whole(), by=who.id),
+                lambda taken: {"items": len(taken.items), "handbooks": len(taken.handbooks)},
+            )
+        except ImportRefusedError as error:
+            return refused_places(error)
         return json_answer(WorkbookAnswer(done.items, done.handbooks))
 
 

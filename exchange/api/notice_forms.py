@@ -10,8 +10,9 @@ import msgspec
 
 from catalog_registry.mine import Authorisation
 from catalog_registry.notice_records import NoticeRecord, ReminderRecord, RevisionRecord, WithdrawalRecord
-from exchange.api.registry_forms import _Body, _Text
+from exchange.api.registry_forms import QuotaForm, _Body, _Text
 from exchange.query.example import example_call
+from exchange.trust.used import Used
 
 MOST_CONTRACT: int = 256 * 1024
 _Contract = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CONTRACT)]
@@ -164,6 +165,15 @@ class ExampleAnswer(msgspec.Struct, frozen=True):
     body: Mapping[str, Any]
 
 
+class UsedAnswer(msgspec.Struct, frozen=True):
+    """How much of a quota is used, with what a worker holds of it and has perhaps not used yet."""
+
+    calls_today: Annotated[int, msgspec.Meta(description="calls in this day of China")]
+    rows_today: int
+    calls_this_minute: int
+    spent: Annotated[Sequence[str], msgspec.Meta(description="the limits of which nothing is left")]
+
+
 class AuthorisationAnswer(msgspec.Struct, frozen=True):
     """A grant that is in force for who asks."""
 
@@ -181,7 +191,8 @@ class AuthorisationAnswer(msgspec.Struct, frozen=True):
     from_at: datetime
     to_at: datetime
     way: str
-    quota: Annotated[Any, msgspec.Meta(description="null where nothing limits how much")]
+    quota: Annotated[QuotaForm | None, msgspec.Meta(description="null where nothing limits how often")]
+    used: Annotated[UsedAnswer | None, msgspec.Meta(description="how much of the quota is used; null where there is none")]
     application: str | None
     shared: Annotated[bool, msgspec.Meta(description="false where the resource is frozen: nothing is given now")]
     looked_up: Annotated[bool, msgspec.Meta(description="true where POST /api/v1/licences/lookup answers from it too")]
@@ -232,7 +243,7 @@ def reminder_answer(found: ReminderRecord) -> ReminderAnswer:
     return _as(ReminderAnswer, found)
 
 
-def authorisation_answer(found: Authorisation) -> AuthorisationAnswer:
+def authorisation_answer(found: Authorisation, used: Used | None) -> AuthorisationAnswer:
     """Return what may be called, with an example."""
     grant = found.grant
     return _as(
@@ -243,6 +254,8 @@ def authorisation_answer(found: Authorisation) -> AuthorisationAnswer:
         receiver=str(grant.receiver),
         resource=str(grant.resource),
         row_filter=None if grant.row_filter is None else grant.row_filter.text,
+        quota=None if grant.quota is None else QuotaForm(**grant.quota.document()),
+        used=None if used is None else _as(UsedAnswer, used),
         example=ExampleAnswer(**example_call(found)),
     )
 

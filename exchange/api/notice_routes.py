@@ -32,6 +32,7 @@ from exchange.api.registry_frame import (
     asker_of,
     in_thread,
     json_answer,
+    page_of,
     read_known,
     recorded,
     version_of,
@@ -178,13 +179,13 @@ def _own_routes(services: Services, route: Callable[..., Route]) -> None:
         """List the grants in force of the account, of its system and of its department, each with an example of a call."""
         who = asker_of(services, request)
         now = services.clock.now()
-        return await listed(
-            services,
-            request,
-            lambda after, limit: services.hub.registry.authorisations(who, now, after=after, limit=limit),
-            AuthorisationPage,
-            authorisation_answer,
+        after, limit = page_of(request, ID)
+        rows = await in_thread(
+            services.reads, lambda: services.hub.registry.authorisations(who, now, after=after, limit=limit + 1)
         )
+        shown, following = rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+        used = await services.quotas.state([one.grant for one in shown], now)
+        return json_answer(AuthorisationPage([authorisation_answer(one, used.get(one.id)) for one in shown], following))
 
 
 async def _notice(services: Services, seen: Sight, request: Request) -> NoticeRecord:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from catalog_registry.application_clock import ApplicationClock
 from catalog_registry.demand_records import RatingSum
 from catalog_registry.records import ApplicationRecord, Cover, RegisteredResource, StepRecord, UnboundResource
+from catalog_registry.step_clock import StepClock
 from catalog_registry.store.tables import WAYS
 from exchange.api.catalogue_forms import ImportAnswer, NationalEntry, TemplateAnswer
 
@@ -250,14 +250,14 @@ def _line(found: RegisteredResource | UnboundResource | Cover) -> dict[str, Any]
     }
 
 
-def application_answer(found: ApplicationRecord, clock: ApplicationClock | None) -> ApplicationAnswer:
+def application_answer(found: ApplicationRecord, clock: StepClock | None) -> ApplicationAnswer:
     """Return an application with its clock."""
     asked = {name: getattr(found, name) for name in ApplicationAnswer.__struct_fields__ if name not in ("clock", "quota")}
     quota = None if found.quota is None else QuotaForm(**found.quota.document())
     return ApplicationAnswer(**asked, clock=clock_answer(clock), quota=quota)
 
 
-def clock_answer(clock: ApplicationClock | None) -> ClockAnswer | None:
+def clock_answer(clock: StepClock | None) -> ClockAnswer | None:
     """Return a clock, None where nobody is waited for."""
     return None if clock is None else ClockAnswer(**{name: getattr(clock, name) for name in ClockAnswer.__struct_fields__})
 

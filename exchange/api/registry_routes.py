@@ -20,7 +20,7 @@ from catalog_registry.acting import (
     Sight,
     sight,
 )
-from catalog_registry.application_clock import ApplicationClock, clocks_of
+from catalog_registry.application_clock import clocks_of
 from catalog_registry.records import (
     ApplicationRecord,
     Cover,
@@ -30,6 +30,7 @@ from catalog_registry.records import (
 )
 from catalog_registry.registry import Registry
 from catalog_registry.states import ApplicationEvent, ResourceEvent
+from catalog_registry.step_clock import StepClock
 from exchange.api.asking import Body, body_of
 from exchange.api.registry_forms import (
     ApplicationAnswer,
@@ -148,7 +149,34 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
             return await answer_resource(services, done)
 
     for event in ResourceEvent:
-        step(event)
+        if event is not ResourceEvent.DISCARD:
+            step(event)
+
+    @route(
+        "DELETE",
+        "/{name}",
+        summary="Discard a draft that was a mistake",
+        answer=ResourceAnswer,
+        tagged=True,
+        versioned=True,
+        who=DUTIES_OF_RESOURCE[ResourceEvent.DISCARD],
+        note="a draft that no contract is bound to",
+    )
+    async def discard(request: Request) -> Response:
+        """Take a draft without a contract out of the catalogue; its history stays, its name and code are never given again."""
+        who = asker_of(services, request)
+        found = await seen_in_any_state(services, sight(who), request.path_params["name"])
+        version = version_of(request, found.name)
+        done = await recorded(
+            services,
+            who,
+            RESOURCE_KIND,
+            ResourceEvent.DISCARD,
+            found.name,
+            lambda: services.registry.discard_resource(found.name, by=who.id, version=version),
+            lambda after: {"manifest": {"event": "discard", "state": after.state.value, "version": after.row_version}},
+        )
+        return await answer_resource(services, done)
 
 
 def _application_routes(app: FastAPI, services: Services, problems: Problems) -> None:
@@ -162,7 +190,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
         after, limit = page_of(request, ID)
         registry = services.hub.registry
 
-        def read() -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+        def read() -> list[tuple[ApplicationRecord, StepClock | None]]:
             return _clocked(services, registry.applications(seen=seen, after=after, limit=limit + 1))
 
         rows = await in_thread(services.reads, read)
@@ -349,7 +377,7 @@ async def _application(services: Services, seen: Sight, application: str) -> App
     return found
 
 
-def _clocked(services: Services, rows: list[ApplicationRecord]) -> list[tuple[ApplicationRecord, ApplicationClock | None]]:
+def _clocked(services: Services, rows: list[ApplicationRecord]) -> list[tuple[ApplicationRecord, StepClock | None]]:
     hub, now = services.hub, services.clock.now()
     since, free = hub.registry.since([row.id for row in rows]), hub.registry.unconditional({row.resource for row in rows})
     return clocks_of(rows, since, free, rules=hub.clock_rules, of=hub.workdays, now=now)

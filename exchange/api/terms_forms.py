@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
-from catalog_registry.clocks import Due
 from catalog_registry.records import BulkExportRecord, DestructionRecord
+from catalog_registry.step_clock import StepClock
+from exchange.api.registry_forms import ClockAnswer, clock_answer
 
 _Text = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"^[^\x00]*$")]
 _Short = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*$")]
@@ -44,15 +45,6 @@ class ApproveExportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     why: Annotated[_Text, msgspec.Meta(description="a remark, which is kept")] = ""
 
 
-class DueAnswer(msgspec.Struct, frozen=True):
-    """Where the clock of the step that is waited for stands, in working days of China."""
-
-    due: Annotated[date | None, msgspec.Meta(description="the last day")]
-    left: Annotated[int, msgspec.Meta(description="working days after today; below 0 where it is late")]
-    state: Annotated[str, msgspec.Meta(description="running, reminded_half, reminded_last or late")]
-    provisional: Annotated[bool, msgspec.Meta(description="true where a day's year has no official notice yet")]
-
-
 class DestructionAnswer(msgspec.Struct, frozen=True):
     """A duty to destroy what was received under a grant that has ended."""
 
@@ -60,8 +52,9 @@ class DestructionAnswer(msgspec.Struct, frozen=True):
     grant: str
     resource: str
     department: Annotated[str, msgspec.Meta(description="the receiver's")]
-    ended: Annotated[str, msgspec.Meta(description="expired, revoked or withdrawn")]
+    ended: Annotated[str, msgspec.Meta(description="expired, revoked or withdrawn; narrowed: over for some fields only")]
     ended_at: datetime
+    fields: Annotated[Sequence[str] | None, msgspec.Meta(description="what of it is to be destroyed; null: all of it")]
     state: str
     since: datetime
     version: Annotated[int, msgspec.Meta(description="raised by every step; the number in the ETag")]
@@ -73,7 +66,7 @@ class DestructionAnswer(msgspec.Struct, frozen=True):
     confirmed_by: str | None
     made_at: datetime
     changed_at: datetime
-    clock: Annotated[DueAnswer | None, msgspec.Meta(description="null at the end, where nobody is waited for")]
+    clock: Annotated[ClockAnswer | None, msgspec.Meta(description="null at the end, where nobody is waited for")]
 
 
 class DestructionPage(msgspec.Struct, frozen=True):
@@ -119,11 +112,10 @@ FORMS = (
 )
 
 
-def destruction_answer(found: DestructionRecord, clock: Due | None) -> DestructionAnswer:
+def destruction_answer(found: DestructionRecord, clock: StepClock | None) -> DestructionAnswer:
     """Return a duty with its clock."""
     said = {name: getattr(found, name) for name in DestructionAnswer.__struct_fields__ if name != "clock"}
-    told = None if clock is None else DueAnswer(clock.at, clock.left, clock.state, clock.provisional)
-    return DestructionAnswer(**said, clock=told)
+    return DestructionAnswer(**said, clock=clock_answer(clock))
 
 
 def bulk_export_answer(found: BulkExportRecord) -> BulkExportAnswer:

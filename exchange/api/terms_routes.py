@@ -9,8 +9,7 @@ from fastapi import FastAPI, Request, Response
 
 from catalog_registry.acting import SEEING, Sight, sight
 from catalog_registry.bulk_export_life import DUTIES_OF_EXPORT, EXPORT_ASKING, ExportEvent
-from catalog_registry.destruction_life import BY_PERSONS, DUTIES_OF_DESTRUCTION, DestructionEvent
-from catalog_registry.destructions import destruction_clock
+from catalog_registry.destruction_life import DUTIES_OF_DESTRUCTION, DestructionEvent, destruction_clock
 from catalog_registry.records import BulkExportRecord, DestructionRecord, PrincipalRecord
 from catalog_registry.registry import Registry
 from exchange.api.asking import Body, body_of
@@ -82,7 +81,7 @@ def _destruction_routes(app: FastAPI, services: Services, problems: Problems) ->
 
     @route("GET", "/{id}/history", summary="Show what was done to a duty", answer=HistoryAnswer, who=SEEING, note=_RECEIVER)
     async def destruction_history(request: Request) -> Response:
-        """Show who did what, when and why; reminders too."""
+        """Show who did what, when and why."""
         found = await _destruction(services, sight(asker_of(services, request)), request.path_params["id"])
         steps = await in_thread(services.reads, lambda: services.hub.registry.destruction_history(found.id))
         return json_answer(history_answer(steps))
@@ -118,7 +117,6 @@ def _destruction_routes(app: FastAPI, services: Services, problems: Problems) ->
             )
             return json_answer(_clocked(services, done), tag=done.version)
 
-    assert set(BY_PERSONS) == set(DUTIES_OF_DESTRUCTION)
     step(
         DestructionEvent.FILE,
         "File a certificate of destruction",

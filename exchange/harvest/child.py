@@ -1,50 +1,27 @@
-"""The process that gets and reads another catalogue: its memory is bounded, and once it reads, it asks nobody any more.
-
-``python -m exchange.harvest.child`` takes what to do as JSON on standard input and says what it read, or why not, as JSON.
-"""
+"""The process that gets and reads another catalogue: once it reads, it asks nobody any more. ``exchange.bounded`` starts it."""
 
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any
 
 from catalog_registry.harvest.documents import form_of, read_catalogue
+from exchange.bounded import answer, refuse_network
 from exchange.harvest.fetch import fetch, read_file
-from schemas.errors import OneDoorError
-
-MEMORY_BYTES: Final = 4 << 30
 
 
-def main() -> None:
-    """Do what standard input says."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    asked = json.load(sys.stdin)
-    try:
-        json.dump(_read(asked), sys.stdout)
-    except OneDoorError as error:
-        told = {"kind": error.kind, "code": error.code, "message": error.message, "remedy": error.remedy}
-        json.dump(told | {"fault": str(error.fault)}, sys.stdout)
-
-
-def _read(asked: dict[str, Any]) -> dict[str, Any]:
+def _read(asked: dict[str, Any], _: IO[bytes] | None) -> bytes:
     address, most = str(asked["address"]), int(asked["most_bytes"])
     if address.startswith("file:"):
         data, media_type = read_file(Path(address.removeprefix("file:")), most), ""
     else:
         data, media_type = fetch(address, asked["allowed"], most, float(asked["within_s"]))
-    sys.addaudithook(_refuse_network)
+    refuse_network()
     read = read_catalogue(data, form_of(data, media_type, address.partition("?")[0]))
     documents = [{"iri": d.iri, "title": d.title, "content": dict(d.content)} for d in read.documents]
-    return {"documents": documents, "nameless": read.nameless, "untitled": read.untitled}
-
-
-def _refuse_network(event: str, _: tuple[Any, ...]) -> None:
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
-        raise PermissionError("a catalogue that is read asks nobody for anything")
+    return json.dumps({"documents": documents, "nameless": read.nameless, "untitled": read.untitled}).encode()
 
 
 if __name__ == "__main__":
-    main()
+    answer(_read)

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from catalog_registry.harvest.documents import Document, Read
+from exchange.bounded import OverTimeError, in_child
 from exchange.harvest.fetch import allowed_prefixes, check_allowed
-from schemas.errors import DeniedError, Fault, OneDoorError, RejectedError, TransientError
+from schemas.errors import Fault, TransientError
 
 if TYPE_CHECKING:
     from catalog_registry.harvest.harvests import CatalogueRecord
     from exchange.bootstrap import Hub
     from exchange.settings import Settings
-
-_KINDS: Final[Mapping[str, type[OneDoorError]]] = {
-    "transient": TransientError,
-    "rejected": RejectedError,
-    "denied": DeniedError,
-}
 
 
 def harvest(hub: Hub, name: str, *, shrink: bool = False) -> tuple[CatalogueRecord, Mapping[str, int]]:
@@ -54,23 +47,11 @@ def read_at(settings: Settings, address: str) -> Read:
         check_allowed(address, allowed)
     within_s = settings.harvest_s
     asked = {"address": address, "allowed": allowed, "most_bytes": settings.harvest_bytes, "within_s": within_s}
-    command = [sys.executable, "-m", "exchange.harvest.child"]
     try:
-        done = subprocess.run(command, input=json.dumps(asked).encode(), capture_output=True, timeout=within_s, check=False)
-    except subprocess.TimeoutExpired:
+        told = json.loads(in_child("exchange.harvest.child", asked, within_s=within_s, code="harvest.reader"))
+    except OverTimeError as error:
         raise TransientError(
-            f"it was not read within {within_s:g} s",
-            code="harvest.slow",
-            remedy="raise ONEDOOR_HARVEST_S",
-            fault=Fault.PROVIDER,
-        ) from None
-    if done.returncode != 0:
-        raise RejectedError(
-            "it cannot be read: its reader ended, out of memory or by a defect", code="harvest.reader", fault=Fault.PROVIDER
-        )
-    told = json.loads(done.stdout)
-    if "kind" in told:
-        kind = _KINDS.get(told["kind"], RejectedError)
-        raise kind(told["message"], code=told["code"], remedy=told["remedy"], fault=Fault(told["fault"]))
+            error.message, code="harvest.slow", remedy="raise ONEDOOR_HARVEST_S", fault=Fault.PROVIDER
+        ) from error
     documents = tuple(Document(d["iri"], d["title"], d["content"]) for d in told["documents"])
     return Read(documents, told["nameless"], told["untitled"])

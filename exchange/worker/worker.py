@@ -19,7 +19,7 @@ from exchange.store.close import close_run, is_complete
 from exchange.store.database import Connection, translated
 from exchange.store.land import CONSUMER, Lander
 from exchange.store.positions import positions
-from exchange.worker.destructions import ask_destructions, remind
+from exchange.worker.destructions import ask_destructions
 from exchange.worker.duties import hold
 from exchange.worker.found import Found
 from exchange.worker.outbox import publish_outbox
@@ -31,6 +31,8 @@ from schemas.resource import data_topic
 
 POLL_S: Final = 0.5
 LOOK_S: Final = 1.0
+TICK_S: Final = 0.2
+"""Seconds after which a thread looks which of its duties are due."""
 RETRY_S: Final = 1.0
 PAUSE_S: Final = 15.0
 """Seconds after which a partition that could not be landed is tried again."""
@@ -40,9 +42,21 @@ REPORT_LATE: Final = timedelta(minutes=1)
 """After that a report is made even while something is collected: somewhere something always is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something that one worker at a time does every so many seconds."""
+
+    name: str
+    every_s: float
+    do: Callable[[], object]
+
+
 @dataclass
 class Worker:
-    """One worker process: five threads, each with connections of its own, each going on after a transient error."""
+    """One worker process: threads with connections of their own, each going on after a transient error.
+
+    A bus that is away holds up what is published, a long ledger what is looked up in it, and neither of them a checkpoint.
+    """
 
     hub: Hub
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
@@ -53,9 +67,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until ``stopping`` is set."""
+        duties = (self._checkpoints, self._outbox, self._duties, self._registry_duties, self._corrections)
         threads = [
             threading.Thread(target=self._going_on, args=(what,), name=what.__name__.strip("_"))
-            for what in (self._land, self._close, self._duties, self._corrections, self._reports)
+            for what in (self._land, self._close, *duties, self._reports)
         ]
         self.hub.log.info("worker started", worker=self.name)
         for thread in threads:
@@ -212,49 +227,52 @@ class Worker:
 
     # Duties -----------------------------------------------------------------------------------------------------------
 
-    def _duties(self) -> None:
-        from exchange.items.bring import Bringer
+    def _checkpoints(self) -> None:
         from exchange.trust.checkpoint import seal_checkpoint
-        from exchange.trust.usage import count_usage
 
-        hub = self.hub
-        settings = hub.settings
+        hub, settings = self.hub, self.hub.settings
         with hub.connect() as connection:
-            due: dict[str, float] = {}
-            duties: list[tuple[str, float, Callable[[], object]]] = [
-                (
+            self._do(
+                connection,
+                Duty(
                     "checkpoint",
                     settings.checkpoint_s / 2,
                     lambda: seal_checkpoint(hub.connect, hub.keys, hub.clock, settings.checkpoints_dir),
                 ),
-                ("outbox", 1.0, lambda: publish_outbox(hub)),
-                ("spool", 2.0, lambda: self._publish_waiting(connection)),
-                ("sweep", 5.0, lambda: sweep(hub, connection)),
-                ("usage", 5.0, lambda: count_usage(hub.connect, hub.clock)),
-                ("changes", 5.0, self._take_changes),
-                ("clocks", 60.0, lambda: hub.registry.remind(hub.clock_rules, hub.workdays)),
-                ("dags", 30.0, hub.registry.refresh_dags),
-                ("items", 10.0, Bringer(hub).look),
-                ("search", 10.0, Found(hub, connection)),
-                ("bus", 600.0, hub.maintain_bus),
-                ("destructions", 2.0, lambda: ask_destructions(hub, connection)),
-                ("reminders", 60.0, lambda: remind(hub)),
-            ]
-            while not self.stopping.wait(0.2):
-                for name, every_s, duty in duties:
-                    if time.monotonic() < due.get(name, 0.0):
-                        continue
-                    due[name] = time.monotonic() + every_s
-                    if not hold(connection, name, self.name, settings.lease_s + every_s):
-                        continue
-                    try:
-                        with translated():
-                            duty()
-                    except OneDoorError as error:
-                        connection.rollback()
-                        hub.log.error("duty held up", duty=name, worker=self.name, **runs.error_json(error))
-                        if connection.closed:
-                            return
+            )
+
+    def _outbox(self) -> None:
+        with self.hub.connect() as connection:
+            self._do(connection, Duty("outbox", 1.0, lambda: publish_outbox(self.hub)))
+
+    def _duties(self) -> None:
+        """Tidy up after runs and on the bus."""
+        hub = self.hub
+        with hub.connect() as connection:
+            self._do(
+                connection,
+                Duty("spool", 2.0, lambda: self._publish_waiting(connection)),
+                Duty("sweep", 5.0, lambda: sweep(hub, connection)),
+                Duty("bus", 600.0, hub.maintain_bus),
+            )
+
+    def _registry_duties(self) -> None:
+        """Do what the registry asks of the worker: what is due is taken, told, counted and brought up to date."""
+        from exchange.items.bring import Bringer
+        from exchange.trust.usage import count_usage
+
+        hub = self.hub
+        with hub.connect() as connection:
+            self._do(
+                connection,
+                Duty("usage", 5.0, lambda: count_usage(hub.connect, hub.clock)),
+                Duty("changes", 5.0, self._take_changes),
+                Duty("clocks", 60.0, lambda: hub.registry.remind(hub.clock_rules, hub.workdays)),
+                Duty("dags", 30.0, hub.registry.refresh_dags),
+                Duty("items", 10.0, Bringer(hub).look),
+                Duty("search", 10.0, Found(hub, connection)),
+                Duty("destructions", 5.0, lambda: ask_destructions(hub, connection)),
+            )
 
     def _corrections(self) -> None:
         """Do the duty of corrections beside the others: to look through a long ledger takes its time."""
@@ -262,9 +280,28 @@ class Worker:
 
         duty = Corrections(self.hub)
         with self.hub.connect() as connection:
-            while not self.stopping.wait(LOOK_S):
-                if hold(connection, "corrections", self.name, self.hub.settings.lease_s + LOOK_S):
-                    duty.do()
+            self._do(connection, Duty("corrections", LOOK_S, duty.do))
+
+    def _do(self, connection: Connection, *duties: Duty) -> None:
+        """Do duties one after the other, each as often as it says, where this worker holds it; those of a thread wait for
+        each other, so what must not wait has a thread of its own.
+        """
+        due: dict[str, float] = {}
+        while not self.stopping.wait(TICK_S):
+            for duty in duties:
+                if time.monotonic() < due.get(duty.name, 0.0):
+                    continue
+                due[duty.name] = time.monotonic() + duty.every_s
+                if not hold(connection, duty.name, self.name, self.hub.settings.lease_s + duty.every_s):
+                    continue
+                try:
+                    with translated():
+                        duty.do()
+                except OneDoorError as error:
+                    connection.rollback()
+                    self.hub.log.error("duty held up", duty=duty.name, worker=self.name, **runs.error_json(error))
+                    if connection.closed:
+                        return
 
     def _take_changes(self) -> None:
         """Put in force what is due of the registry's contracts, and withdraw what is to be withdrawn by now."""

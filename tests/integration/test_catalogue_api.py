@@ -6,27 +6,27 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import rdflib
 
+from catalog_registry.catalogue_sheets_in import read_sheets
 from catalog_registry.exports.national import read_national
 from catalog_registry.exports.odcs import split_contracts
 from catalog_registry.sheets.columns import letters
-from catalog_registry.sheets.read import read_sheets
-from catalog_registry.sheets.write import MEDIA_TYPE as XLSX
+from catalog_registry.sheets.writing import MEDIA_TYPE as XLSX
 from exchange.api.app import create_app
 from exchange.api.services import Services
 from exchange.bootstrap import Hub, open_hub
-from exchange.settings import Settings
-from exchange.trust.keyfiles import create_keys
+from exchange.bounded import in_child
 from exchange.trust.tokens import issue
 from schemas.secret import Secret
 from tests.catalogue_entry import CREDIT_CODE, entry_json
 from tests.contract_text import contract_text
-from tests.office import served
+from tests.office import installed, served
 from tests.sheet_files import csv_file, entry, headings, place, rows, workbook
 
 OTHER_CODE = "12441500196720244T"
@@ -67,20 +67,16 @@ class Counter:
     def sheet(self, *resources: list[list[Any]], by: str = "editor", query: str = "") -> httpx.Response:
         return self.bring(workbook([headings(), *(row for one in resources for row in one)]).getvalue(), by, query=query)
 
-    def ledger(self) -> list[dict[str, Any]]:
+    def ledger(self, kind: str = "registry.catalogue") -> list[dict[str, Any]]:
         with self.hub.connect() as connection:
-            kinds = "SELECT record FROM trust.ledger WHERE kind = 'registry.catalogue' ORDER BY n"
-            return [json.loads(row[0]) for row in connection.execute(kinds)]
+            kinds = "SELECT record FROM trust.ledger WHERE kind = %s ORDER BY n"
+            return [json.loads(row[0]) for row in connection.execute(kinds, (kind,))]
 
 
 @pytest.fixture(scope="module")
 def counter(module_hub_db: str, superuser_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
     """The API on a registry with two departments: ``staff`` published, ``secret`` not shared, ``plans`` frozen."""
-    server, database = superuser_url.rsplit("/", 1)[0], module_hub_db.rsplit("/", 1)[1]
-    api, changes = (f"{server}/{database}?options=-c%20role%3D{role}" for role in ("onedoor_api", "onedoor_registry"))
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(home=home, database_url=module_hub_db, api_database_url=api, registry_database_url=changes)
-    create_keys(settings.keys_dir)
+    settings = installed(tmp_path_factory.mktemp("home"), module_hub_db, superuser_url)
     hub = open_hub(settings)
     registry = hub.registry
     registry.ensure_department("market", "市场监督管理局", credit_code=CREDIT_CODE)
@@ -91,7 +87,9 @@ def counter(module_hub_db: str, superuser_url: str, tmp_path_factory: pytest.Tem
         registry.register_resource(contract_text(name), by="p1")
         registry.set_entry(name, entry(title=name, **more), by="p1")
     registry.register_resource(contract_text("bare"), by="p1")
-    app = create_app(settings, opened=lambda _: open_hub(settings.model_copy(update={"database_url": api})))
+    app = create_app(
+        settings, opened=lambda _: open_hub(settings.model_copy(update={"database_url": settings.api_database_url}))
+    )
     with served(app) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
         made = Counter(hub, app.state.services, http)
         for name, department, role in (
@@ -247,6 +245,38 @@ def test_an_editor_brings_in_drafts_of_the_own_department_only(counter: Counter)
     assert told(foreign) == (403, "registry.other_department")
     newer = counter.bring(contract_text("staff", version="2.0.0").encode(), "editor", "application/yaml")
     assert (told(newer), newer.json()["faults"][0]["entry"]) == ((422, "catalogue.import"), 1)
+
+
+def test_a_draft_is_discarded_by_its_department_on_the_version_it_was_decided_on(counter: Counter) -> None:
+    counter.sheet(rows("mistake", title="错登"))
+    path = "/api/v1/resources/mistake"
+
+    def discard(by: str, **headers: str) -> httpx.Response:
+        return counter.http.delete(path, headers=counter.headers(by, **headers))
+
+    assert told(discard("editor")) == (428, "request.if_match")
+    assert told(discard("editor", **{"if-match": '"9"'})) == (412, "registry.conflict")
+    assert told(discard("consumer", **{"if-match": '"1"'})) == (404, "resource.unknown")
+    done = discard("editor", **{"if-match": '"1"'})
+    assert (done.status_code, done.json()["state"], done.headers["etag"]) == (200, "discarded", '"2"')
+    record = counter.ledger("registry.resource")[-1]
+    assert (record["outcome"], record["resource"]) == ("done", "mistake")
+    assert record["manifest"] == {"event": "discard", "state": "discarded", "version": 2}
+    assert told(counter.http.get(path, headers=counter.headers("editor"))) == (404, "resource.unknown")
+    assert told(discard("editor", **{"if-match": '"2"'})) == (404, "resource.unknown")
+
+
+def test_a_reader_that_aborts_takes_no_api_down(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"do": "abort"}
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+
+    def abort(*_: Any, file: Any, **more: Any) -> bytes:
+        return in_child("tests.bounded_child", asked, file=file, **more)
+
+    monkeypatch.setattr("exchange.sheets.in_child", abort)
+    assert told(counter.sheet(rows("aborted"))) == (422, "sheet.reader")
+    monkeypatch.undo()
+    assert counter.sheet(rows("aborted")).status_code == 200
 
 
 def test_a_draft_without_a_contract_is_seen_by_its_department_only(counter: Counter) -> None:

@@ -11,18 +11,20 @@ from typing import Any
 import psycopg
 import pytest
 
+from catalog_registry.acting import Sight
 from catalog_registry.bring_in import FileKind, bring_in, read_file
 from catalog_registry.brought import ImportRefusedError
+from catalog_registry.catalogue_sheets import BY_KEY
 from catalog_registry.exports.whole import Format, Wanted, write_export
 from catalog_registry.imports import Imported, Outcome
 from catalog_registry.registry import Registry
-from catalog_registry.sheets.columns import BY_KEY, letters
+from catalog_registry.sheets.columns import letters
 from catalog_registry.snapshot import dags_snapshot
 from console.cli import main, output
 from exchange.licences.view import load
 from schemas.catalogue_form import entry_document
 from schemas.clock import FakeClock
-from schemas.errors import RejectedError
+from schemas.errors import DeniedError, RejectedError
 from schemas.secret import Secret
 from tests.catalogue_entry import CREDIT_CODE, entry_json
 from tests.contract_text import contract_text
@@ -298,6 +300,114 @@ def test_the_database_itself_lets_nothing_but_a_draft_be_without_a_contract(regi
     with psycopg.connect(hub_db) as connection, pytest.raises(psycopg.errors.CheckViolation) as refusal:
         connection.execute("UPDATE registry.resource SET state = 'submitted'")
     assert refusal.value.diag.constraint_name == "ck_resource_reviewed_has_contract"
+
+
+# Mistakes
+
+
+def people(registry: Registry) -> dict[str, str]:
+    """Return the ids of an editor of the department, of another one's, and of an officer of the centre."""
+    return {
+        name: registry.create_machine(name, department, roles=(role,))[0].id
+        for name, department, role in (
+            ("editor", "market", "provider_editor"),
+            ("reviewer", "market", "provider_reviewer"),
+            ("stranger", "civil", "provider_editor"),
+            ("officer", "civil", "registration_officer"),
+        )
+    }
+
+
+def test_a_discarded_draft_is_in_no_list_and_its_history_says_who_did_it(registry: Registry, clock: FakeClock) -> None:
+    sheet(registry, rows("staff"), posts())
+    who = people(registry)
+    registry.events_published([e.id for e in registry.events_waiting()])
+    done = registry.discard_resource("staff", by="editor", version=1, why="登记错了")
+    assert (done.name, done.code, done.state, done.row_version) == ("staff", CODE, "discarded", 2)
+    (event,) = registry.events_waiting()
+    assert (event.type, event.subject) == ("onedoor.registry.resource.discarded", "staff")
+    last = registry.resource_history("staff")[-1]
+    assert (last.event, last.from_state, last.to_state, last.by, last.why) == (
+        *("discard", "draft", "discarded"),
+        *(who["editor"], "登记错了"),
+    )
+    assert (last.at, dict(last.detail or {})) == (clock.now(), {"version": None, "code": CODE})
+    everything = Sight(everything=True, department=None)
+    assert [one.name for one in registry.unbound()] == ["posts"]
+    assert [one.name for one in registry.catalogue(everything)] == ["posts"]
+    assert [one.name for one in registry.listed(drafts=True, seen=everything)] == ["posts"]
+    assert registry.entry("staff") is None
+    for look in (
+        lambda: registry.in_any_state("staff"),
+        lambda: registry.resource("staff"),
+        lambda: registry.set_entry("staff", entry(), by="p1"),
+        lambda: registry.register_resource(contract_text("staff"), by="p1", state="draft"),
+        lambda: registry.discard_resource("staff", by="editor", version=2),
+    ):
+        with pytest.raises(RejectedError) as refusal:
+            look()
+        assert (refusal.value.code, refusal.value.message) == ("resource.unknown", "staff was discarded")
+
+
+def test_the_name_and_the_code_of_a_discarded_draft_are_never_given_again(registry: Registry) -> None:
+    sheet(registry, rows(None, title="岗位"))
+    people(registry)
+    (old,) = registry.unbound()
+    registry.discard_resource(old.name, by="officer", version=1)
+    for again, key in ((rows(old.name, title="岗位"), "name"), (rows(None, title="岗位", code=old.code), "code")):
+        with pytest.raises(ImportRefusedError) as refusal:
+            sheet(registry, again)
+        assert [(f.row, f.column, f.reason) for f in refusal.value.faults] == [
+            (2, letters(place(key)), "is of a draft that was discarded, and is never given again")
+        ]
+    (new,) = sheet(registry, rows(None, title="岗位")).taken
+    assert (new.outcome, new.code) == (MADE, "3070150500300/000002")
+    assert new.name == f"{old.name}_2"
+
+
+def test_only_a_draft_without_a_contract_is_discarded_and_only_by_who_may(registry: Registry) -> None:
+    sheet(registry, rows("staff"))
+    people(registry)
+    for name, code in (("stranger", "registry.other_department"), ("reviewer", "registry.role")):
+        with pytest.raises(DeniedError) as denial:
+            registry.discard_resource("staff", by=name, version=1)
+        assert denial.value.code == code
+    with pytest.raises(RejectedError) as refusal:
+        registry.discard_resource("staff", by="editor", version=7)
+    assert refusal.value.code == "registry.conflict"
+    bound = registry.register_resource(contract_text("staff"), by="p1", state="draft")
+    with pytest.raises(RejectedError) as refusal:
+        registry.discard_resource("staff", by="editor", version=bound.row_version)
+    assert refusal.value.code == "resource.bound"
+    submitted = registry.submit_resource("staff", by="editor", version=bound.row_version)
+    with pytest.raises(RejectedError) as refusal:
+        registry.discard_resource("staff", by="editor", version=submitted.row_version)
+    assert refusal.value.code == "resource.state"
+    assert registry.resource("staff").state == "submitted"
+    assert registry.entry("staff") is not None
+
+
+def test_the_database_itself_lets_no_other_entry_be_taken_out(registry: Registry, hub_db: str) -> None:
+    sheet(registry, rows("staff"))
+    with psycopg.connect(hub_db) as connection, pytest.raises(psycopg.errors.RestrictViolation, match="only with a draft"):
+        connection.execute("DELETE FROM registry.catalogue_entry")
+    assert registry.entry("staff") is not None
+
+
+def test_a_person_discards_a_draft_at_the_command_line(
+    onedoor: Onedoor, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheet(registry, rows("staff"), posts())
+    people(registry)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert onedoor("resource", "discard", "staff", "--as", "editor").code != 0
+    assert registry.in_any_state("staff").state == "draft"
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert onedoor("resource", "discard", "staff", "--as", "editor").out == "resource staff is discarded\n"
+    told = onedoor("resource", "discard", "posts", "--as", "editor", "--yes", "--json").json
+    assert (told["name"], told["state"], told["row_version"]) == ("posts", "discarded", 2)
+    assert [step["event"] for step in onedoor("resource", "history", "posts", "--json").json] == ["register", "discard"]
+    assert onedoor("resource", "list", "--json").json == []
 
 
 # Other forms

@@ -19,16 +19,11 @@ from console.cli import main, output
 from exchange.corrections.duty import Corrections
 from schemas.contract import Field, LogicalType
 from schemas.odcs import write_contract
+from tests.desk import PROVIDER, Desk, as_it_was, desk, eventually, told
 from tests.hub import PEOPLE, PEOPLE_TABLE
-from tests.integration.test_registry_api import (  # noqa: F401 - the fixtures
-    PROVIDER,
-    Desk,
-    as_it_was,
-    desk,
-    eventually,
-    told,
-)
 from tests.office import CASES, LICENCES, PURPOSE, insert, licence, moved, name, number, question
+
+__all__ = ["as_it_was", "desk"]
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -37,7 +32,7 @@ CONTENT = f"{name(1)} 的证照号码与原件不符，身份证 {number(1)}"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def people(desk: Desk) -> None:  # noqa: F811
+def people(desk: Desk) -> None:
     """A consumer of each department with a grant for licences, and reviewers and officers besides those that are there."""
     registry = desk.office.hub.registry
     for code in ("housing", "calm"):
@@ -57,31 +52,31 @@ def people(desk: Desk) -> None:  # noqa: F811
     desk.office.refresh()
 
 
-def ask(desk: Desk, by: str = "of_civil", *, key: dict[str, str] | None = None, **more: Any) -> httpx.Response:  # noqa: F811
+def ask(desk: Desk, by: str = "of_civil", *, key: dict[str, str] | None = None, **more: Any) -> httpx.Response:
     body = {"resource": "licences", "type": "1", "content": CONTENT, "row": key}
     return desk.call("POST", "/corrections", by, **(body | more))
 
 
-def asked(desk: Desk, row: str | None, by: str = "of_civil", **more: Any) -> str:  # noqa: F811
+def asked(desk: Desk, row: str | None, by: str = "of_civil", **more: Any) -> str:
     """Return the path of a new request about a licence, or about all of them."""
     made = ask(desk, by, key=None if row is None else {"licence_id": row}, **more)
     assert made.status_code == 201, made.text
     return made.headers["location"].removeprefix("/api/v1")
 
 
-def accepted(desk: Desk, row: str | None, by: str = "of_civil", **more: Any) -> str:  # noqa: F811
+def accepted(desk: Desk, row: str | None, by: str = "of_civil", **more: Any) -> str:
     path = asked(desk, row, by, **more)
     assert desk.step(path, "accept", "reviewer").status_code == 200
     return path
 
 
-def look_up(desk: Desk, holder: int, by: str) -> None:  # noqa: F811
+def look_up(desk: Desk, holder: int, by: str) -> None:
     answer = desk.office.ask(question(holder), desk.token(by))
     assert answer.status_code == 200, answer.text
     assert answer.json()["licences"]
 
 
-def query(desk: Desk, by: str, resource: str = "licences", **more: Any) -> list[dict[str, Any]]:  # noqa: F811
+def query(desk: Desk, by: str, resource: str = "licences", **more: Any) -> list[dict[str, Any]]:
     fields = ["licence_id", "licence_number"] if resource == "licences" else None
     body = {"purpose": PURPOSE, "operator": "job-7", "fields": fields} | more
     answer = desk.call("POST", f"/resources/{resource}/records/query", by, **body)
@@ -89,30 +84,30 @@ def query(desk: Desk, by: str, resource: str = "licences", **more: Any) -> list[
     return [json.loads(line) for line in answer.text.splitlines()][:-1]
 
 
-def stored_hash(desk: Desk, row: str) -> str | None:  # noqa: F811
+def stored_hash(desk: Desk, row: str) -> str | None:
     found = desk.office.made.rows("SELECT encode(_row_hash, 'hex') FROM store.licences WHERE licence_id = %s", row)
     return found[0][0] if found else None
 
 
-def mend(desk: Desk, row: str, value: str) -> str:  # noqa: F811
+def mend(desk: Desk, row: str, value: str) -> str:
     """Correct a licence in the source, and collect; return the run."""
     desk.office.made.source(f"UPDATE licences SET licence_number = '{value}' WHERE licence_id = '{row}'")
     return collect(desk)
 
 
-def collect(desk: Desk, resource: str = "licences") -> str:  # noqa: F811
+def collect(desk: Desk, resource: str = "licences") -> str:
     run = desk.office.made.collect(resource)
     assert run.state == "proved", run.error
     desk.office.refresh()
     return run.id
 
 
-def do(desk: Desk) -> int:  # noqa: F811
+def do(desk: Desk) -> int:
     """Do what a worker does about corrections; where the hub's own worker is at it, it is done on return all the same."""
     return Corrections(desk.office.hub).do()
 
 
-def notices(desk: Desk, path: str, kind: str) -> dict[str, bool]:  # noqa: F811
+def notices(desk: Desk, path: str, kind: str) -> dict[str, bool]:
     """Return which departments were told, and whether it is sure that they received the row."""
     rows = desk.get(f"{path}/notices?limit=200", "officer").json()["notices"]
     found = {row["department"]: row["certain"] for row in rows if row["kind"] == kind}
@@ -120,12 +115,12 @@ def notices(desk: Desk, path: str, kind: str) -> dict[str, bool]:  # noqa: F811
     return found
 
 
-def events(desk: Desk, subject: str) -> list[str]:  # noqa: F811
+def events(desk: Desk, subject: str) -> list[str]:
     rows = desk.office.made.rows("SELECT type FROM registry.outbox WHERE key = %s ORDER BY n", subject)
     return [row[0].removeprefix("onedoor.registry.") for row in rows]
 
 
-def ledger(desk: Desk, kind: str) -> list[dict[str, Any]]:  # noqa: F811
+def ledger(desk: Desk, kind: str) -> list[dict[str, Any]]:
     """Return the records of a kind, whoever wrote them."""
     return [json.loads(row[0]) for row in desk.office.made.rows("SELECT record FROM trust.ledger WHERE kind = %s", kind)]
 
@@ -133,7 +128,7 @@ def ledger(desk: Desk, kind: str) -> list[dict[str, Any]]:  # noqa: F811
 # The whole way ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_row_is_disputed_corrected_and_all_who_received_it_are_told(desk: Desk) -> None:  # noqa: F811
+def test_a_wrong_row_is_disputed_corrected_and_all_who_received_it_are_told(desk: Desk) -> None:
     row = "L1-T-ID"
     look_up(desk, 1, "of_civil")
     assert query(desk, "of_tax", filter=f"licence_id = '{row}'") == [{"licence_id": row, "licence_number": "440221-1-T-ID"}]
@@ -195,7 +190,7 @@ def test_a_wrong_row_is_disputed_corrected_and_all_who_received_it_are_told(desk
     )
 
 
-def test_who_was_told_reads_which_answer_it_was_and_acknowledges(desk: Desk) -> None:  # noqa: F811
+def test_who_was_told_reads_which_answer_it_was_and_acknowledges(desk: Desk) -> None:
     look_up(desk, 3, "of_civil")
     path = accepted(desk, "L3-T-BIZ", "mediator")
     do(desk)
@@ -227,7 +222,7 @@ def test_who_was_told_reads_which_answer_it_was_and_acknowledges(desk: Desk) -> 
 # What shows that a row changed ------------------------------------------------------------------------------------------
 
 
-def test_a_row_that_is_gone_counts_as_changed(desk: Desk) -> None:  # noqa: F811
+def test_a_row_that_is_gone_counts_as_changed(desk: Desk) -> None:
     path = accepted(desk, "L2-T-OTHER")
     desk.office.made.source("DELETE FROM licences WHERE licence_id = 'L2-T-OTHER'")
     run = collect(desk)
@@ -238,7 +233,7 @@ def test_a_row_that_is_gone_counts_as_changed(desk: Desk) -> None:  # noqa: F811
     assert closed["hash_after"] is None
 
 
-def test_a_row_that_is_missing_is_asked_for_without_being_told_so_and_closed_when_it_appears(desk: Desk) -> None:  # noqa: F811
+def test_a_row_that_is_missing_is_asked_for_without_being_told_so_and_closed_when_it_appears(desk: Desk) -> None:
     there, missing = (ask(desk, "of_tax", key={"licence_id": row}).json() for row in ("L1-T-OTHER", "L9-T-ID"))
     differ = {name for name in there if there[name] != missing[name]}
     assert differ == {"id", "row", "made_at", "changed_at", "clock"}
@@ -251,7 +246,7 @@ def test_a_row_that_is_missing_is_asked_for_without_being_told_so_and_closed_whe
     assert (closed["state"], closed["outcome"], closed["hash_after"]) == ("closed", "appeared", stored_hash(desk, "L9-T-ID"))
 
 
-def test_what_was_mended_before_it_was_accepted_is_closed_by_the_run_that_is_there(desk: Desk) -> None:  # noqa: F811
+def test_what_was_mended_before_it_was_accepted_is_closed_by_the_run_that_is_there(desk: Desk) -> None:
     path = asked(desk, "L2-T-ID")
     run = mend(desk, "L2-T-ID", "440221-2-RIGHT")
     assert desk.step(path, "accept", "reviewer").status_code == 200
@@ -259,7 +254,7 @@ def test_what_was_mended_before_it_was_accepted_is_closed_by_the_run_that_is_the
     assert desk.get(path, "of_civil").json()["run_after"] == run
 
 
-def test_two_workers_close_and_tell_once(desk: Desk) -> None:  # noqa: F811
+def test_two_workers_close_and_tell_once(desk: Desk) -> None:
     look_up(desk, 3, "of_calm")
     path = accepted(desk, "L3-T-ID")
     mend(desk, "L3-T-ID", "440221-3-RIGHT")
@@ -279,7 +274,7 @@ def test_two_workers_close_and_tell_once(desk: Desk) -> None:  # noqa: F811
     assert desk.office.made.rows(told_calm, correction, "corrected") == [(1,)]
 
 
-def test_what_waits_for_a_run_costs_the_same_however_much_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_what_waits_for_a_run_costs_the_same_however_much_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = desk.office.hub
     duty, opened = Corrections(hub), []
     connect = type(hub).connect
@@ -305,7 +300,7 @@ def test_what_waits_for_a_run_costs_the_same_however_much_it_is(desk: Desk, monk
     assert asked_again() == one
 
 
-def test_nothing_is_closed_or_told_without_its_record(desk: Desk) -> None:  # noqa: F811
+def test_nothing_is_closed_or_told_without_its_record(desk: Desk) -> None:
     path = accepted(desk, "L3-T-OTHER", "of_housing")
     ident = path.rpartition("/")[2]
     do(desk)
@@ -320,7 +315,7 @@ def test_nothing_is_closed_or_told_without_its_record(desk: Desk) -> None:  # no
     assert [r["manifest"]["correction"] for r in ledger(desk, "correction.close")].count(ident) == 1
 
 
-def test_of_a_resource_that_is_read_by_a_cursor_only_a_run_that_wrote_the_row_closes(desk: Desk) -> None:  # noqa: F811
+def test_of_a_resource_that_is_read_by_a_cursor_only_a_run_that_wrote_the_row_closes(desk: Desk) -> None:
     office = desk.office
 
     def change(row: int, town: str) -> str:
@@ -354,7 +349,7 @@ def test_of_a_resource_that_is_read_by_a_cursor_only_a_run_that_wrote_the_row_cl
     assert state(paths[1]) == ("closed", "gone", run)
 
 
-def test_hashes_under_a_contract_of_other_fields_prove_nothing_and_the_provider_names_the_run(desk: Desk) -> None:  # noqa: F811
+def test_hashes_under_a_contract_of_other_fields_prove_nothing_and_the_provider_names_the_run(desk: Desk) -> None:
     office = desk.office
     kept = replace(CASES, name="parcels", table="parcels", case_role=None, title="parcels")  # type: ignore[arg-type]
     office.made.source("CREATE TABLE parcels AS SELECT *, 'x'::text AS note FROM market_cases")
@@ -375,7 +370,7 @@ def test_hashes_under_a_contract_of_other_fields_prove_nothing_and_the_provider_
     assert (done["state"], done["outcome"], done["run_after"]) == ("closed", "declared", run)
 
 
-def test_a_whole_resource_is_closed_by_the_provider_with_a_later_run_and_all_its_receivers_are_told(desk: Desk) -> None:  # noqa: F811
+def test_a_whole_resource_is_closed_by_the_provider_with_a_later_run_and_all_its_receivers_are_told(desk: Desk) -> None:
     query(desk, "of_housing", filter="licence_id = 'L1-T-BIZ'")
     look_up(desk, 2, "of_calm")
     path = asked(desk, None, "of_tax", type="2", content="去年的证照都没有有效期")
@@ -394,7 +389,7 @@ def test_a_whole_resource_is_closed_by_the_provider_with_a_later_run_and_all_its
     assert {"housing", "calm"} <= notices(desk, path, "corrected").keys()
 
 
-def test_an_accepted_request_that_is_taken_back_is_told_to_those_who_were_told(desk: Desk) -> None:  # noqa: F811
+def test_an_accepted_request_that_is_taken_back_is_told_to_those_who_were_told(desk: Desk) -> None:
     look_up(desk, 1, "of_calm")
     path = accepted(desk, "L1-T-BIZ", "of_civil")
     do(desk)
@@ -412,7 +407,7 @@ def test_an_accepted_request_that_is_taken_back_is_told_to_those_who_were_told(d
 # Who received it --------------------------------------------------------------------------------------------------------
 
 
-def test_only_those_are_told_whose_grant_gives_the_row_and_the_field(desk: Desk) -> None:  # noqa: F811
+def test_only_those_are_told_whose_grant_gives_the_row_and_the_field(desk: Desk) -> None:
     registry = desk.office.hub.registry
     row = "L2-T-BIZ"
     for code, terms in (
@@ -438,7 +433,7 @@ def test_only_those_are_told_whose_grant_gives_the_row_and_the_field(desk: Desk)
     assert not found.keys() & {"filtered_out", "other_field", "one_other", "none_found"}
 
 
-def test_who_gets_a_grant_with_a_row_filter_while_it_is_disputed_is_told_of_its_end_too(desk: Desk) -> None:  # noqa: F811
+def test_who_gets_a_grant_with_a_row_filter_while_it_is_disputed_is_told_of_its_end_too(desk: Desk) -> None:
     row = "L3-T-BIZ"
     path = asked(desk, row, "of_calm")
 
@@ -465,7 +460,7 @@ def test_who_gets_a_grant_with_a_row_filter_while_it_is_disputed_is_told_of_its_
     assert corrected.keys() >= wrong.keys() | {"since_told"}
 
 
-def test_a_row_whose_key_is_personal_is_named_by_its_pseudonym_and_found_in_the_ledger(desk: Desk) -> None:  # noqa: F811
+def test_a_row_whose_key_is_personal_is_named_by_its_pseudonym_and_found_in_the_ledger(desk: Desk) -> None:
     office = desk.office
     fields = tuple(replace(f, key=1 if f.name == "holder_number" else None, required=True) for f in LICENCES.fields)
     people_of = replace(LICENCES, name="holders", table="holders", fields=fields, title="holders")  # type: ignore[arg-type]
@@ -498,7 +493,7 @@ def test_a_row_whose_key_is_personal_is_named_by_its_pseudonym_and_found_in_the_
         assert not [row for row in office.made.rows(f"SELECT * FROM {table}") if number(1) in str(row)], table
 
 
-def test_a_row_is_named_by_the_answer_that_gave_it_without_its_key(desk: Desk) -> None:  # noqa: F811
+def test_a_row_is_named_by_the_answer_that_gave_it_without_its_key(desk: Desk) -> None:
     answer = desk.office.ask(question(2), desk.token("of_housing")).json()
     place = 1 + [one["fields"].get("licence_id") for one in answer["licences"]].index("L2-T-ID")
     receipt = {"chain": answer["receipt"]["chain"], "n": answer["receipt"]["n"], "place": place}
@@ -525,7 +520,7 @@ def test_a_row_is_named_by_the_answer_that_gave_it_without_its_key(desk: Desk) -
 # Who may ----------------------------------------------------------------------------------------------------------------
 
 
-def test_who_may_ask(desk: Desk) -> None:  # noqa: F811
+def test_who_may_ask(desk: Desk) -> None:
     row = {"licence_id": "L3-T-OTHER"}
     assert told(ask(desk, "ungranted", key=row)) == (403, "correction.no_grant")
     assert told(ask(desk, "reviewer", key=row)) == (403, "registry.role")
@@ -542,7 +537,7 @@ def test_who_may_ask(desk: Desk) -> None:  # noqa: F811
     assert ask(desk, "officer", key=row, fields=["home_address"]).status_code == 201
 
 
-def test_who_may_see_and_answer(desk: Desk) -> None:  # noqa: F811
+def test_who_may_see_and_answer(desk: Desk) -> None:
     path = asked(desk, "L1-T-BIZ", "of_calm")
     for by in ("stranger", "of_tax", "observer@civil", f"observer@{PROVIDER}"):
         assert told(desk.get(path, by)) == (404, "correction.unknown")
@@ -563,7 +558,7 @@ def test_who_may_see_and_answer(desk: Desk) -> None:  # noqa: F811
     assert told(desk.step(path, "accept", "reviewer")) == (409, "correction.state")
 
 
-def test_who_asked_does_not_answer_and_who_answered_does_not_decide(desk: Desk) -> None:  # noqa: F811
+def test_who_asked_does_not_answer_and_who_answered_does_not_decide(desk: Desk) -> None:
     own = asked(desk, "L1-T-BIZ", "both")
     assert told(desk.step(own, "accept", "both")) == (403, "registry.two_persons")
     path = asked(desk, "L1-T-ID", "officer")
@@ -583,7 +578,7 @@ def test_who_asked_does_not_answer_and_who_answered_does_not_decide(desk: Desk) 
     assert desk.step(path, "overrule", "mediator", why="the paper is right").json()["state"] == "accepted"
 
 
-def test_a_contested_refusal_that_stands_is_at_its_end(desk: Desk) -> None:  # noqa: F811
+def test_a_contested_refusal_that_stands_is_at_its_end(desk: Desk) -> None:
     path = asked(desk, "L2-T-ID", "of_calm")
     assert desk.step(path, "refuse", "reviewer", why="与原件一致").json()["state"] == "refused"
     assert desk.step(path, "contest", "of_calm", why="看不清").json()["state"] == "contested"
@@ -593,7 +588,7 @@ def test_a_contested_refusal_that_stands_is_at_its_end(desk: Desk) -> None:  # n
     assert notices(desk, path, "wrong") == {}
 
 
-def test_what_is_late_is_listed_by_who_has_it(desk: Desk) -> None:  # noqa: F811
+def test_what_is_late_is_listed_by_who_has_it(desk: Desk) -> None:
     path = asked(desk, "L1-T-OTHER", "of_civil")
     correction = path.rpartition("/")[2]
     assert correction not in str(desk.get("/corrections/late", "officer").json())
@@ -606,7 +601,7 @@ def test_what_is_late_is_listed_by_who_has_it(desk: Desk) -> None:  # noqa: F811
     assert correction not in str(desk.get("/corrections/late", "of_tax").json())
 
 
-def test_lists_are_given_in_pages_and_chosen_by_state_and_resource(desk: Desk) -> None:  # noqa: F811
+def test_lists_are_given_in_pages_and_chosen_by_state_and_resource(desk: Desk) -> None:
     whole = [c["id"] for c in desk.get("/corrections?limit=200", "auditor").json()["corrections"]]
     found: list[str] = []
     after = ""
@@ -628,7 +623,7 @@ def test_lists_are_given_in_pages_and_chosen_by_state_and_resource(desk: Desk) -
 
 
 @pytest.fixture
-def onedoor(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:  # noqa: F811
+def onedoor(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """The command line on the hub of the desk: exit code, answer, error."""
     monkeypatch.setenv("ONEDOOR_HOME", str(desk.office.settings.home))
     monkeypatch.setenv("ONEDOOR_DATABASE_URL", desk.office.settings.database_url)
@@ -645,7 +640,7 @@ def onedoor(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return run
 
 
-def test_the_whole_way_by_the_command_line(desk: Desk, onedoor: Callable[..., Any], tmp_path: Path) -> None:  # noqa: F811
+def test_the_whole_way_by_the_command_line(desk: Desk, onedoor: Callable[..., Any], tmp_path: Path) -> None:
     look_up(desk, 3, "of_tax")
     key = tmp_path / "key.txt"
     key.write_text("L3-T-ID\n", "utf-8")
@@ -683,7 +678,7 @@ def test_the_whole_way_by_the_command_line(desk: Desk, onedoor: Callable[..., An
 
 
 def test_the_key_of_a_row_that_was_named_by_an_answer_is_revealed_with_a_reason(
-    desk: Desk,  # noqa: F811
+    desk: Desk,
     onedoor: Callable[..., Any],
 ) -> None:
     answer = desk.office.ask(question(2), desk.token("of_housing")).json()
@@ -696,7 +691,7 @@ def test_the_key_of_a_row_that_was_named_by_an_answer_is_revealed_with_a_reason(
     onedoor("add", "holders", "--as", "of_housing", "--answer", "no-number", "--content", "x", fails=2)
 
 
-def test_the_command_line_withdraws_resolves_and_tells_what_is_wrong(desk: Desk, onedoor: Callable[..., Any]) -> None:  # noqa: F811
+def test_the_command_line_withdraws_resolves_and_tells_what_is_wrong(desk: Desk, onedoor: Callable[..., Any]) -> None:
     ident = onedoor("add", "licences", "--as", "of_calm", "--type", "3", "--content", "全部", "--json")["id"]
     assert onedoor("withdraw", ident, "--as", "of_calm") == f"correction {ident} is withdrawn\n"
     ident = onedoor("add", "licences", "--as", "of_calm", "--type", "2", "--content", "全部", "--json")["id"]
@@ -714,7 +709,7 @@ def test_the_command_line_withdraws_resolves_and_tells_what_is_wrong(desk: Desk,
 
 
 def test_what_is_late_is_listed_by_the_command_line(
-    desk: Desk,  # noqa: F811
+    desk: Desk,
     onedoor: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -730,7 +725,7 @@ def test_what_is_late_is_listed_by_the_command_line(
 # What is kept -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_written_is_sealed_and_each_reading_is_on_record(desk: Desk) -> None:  # noqa: F811
+def test_what_was_written_is_sealed_and_each_reading_is_on_record(desk: Desk) -> None:
     path = asked(desk, "L2-T-ID", "of_housing", evidence=f"见 {number(2)} 的原件")
     correction = path.rpartition("/")[2]
     assert desk.get(path, "auditor").json()["words"]["evidence"] == f"见 {number(2)} 的原件"
@@ -744,7 +739,7 @@ def test_what_was_written_is_sealed_and_each_reading_is_on_record(desk: Desk) ->
     assert not [1 for (blob,) in desk.office.made.rows(sealed) if any(text in bytes(blob) for text in plain)]
 
 
-def test_the_role_of_steps_changes_neither_what_was_asked_nor_its_proof(desk: Desk) -> None:  # noqa: F811
+def test_the_role_of_steps_changes_neither_what_was_asked_nor_its_proof(desk: Desk) -> None:
     asked(desk, "L3-T-ID", "of_tax")
     with psycopg.connect(desk.registry_url, autocommit=True) as connection:
         for statement in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +13,10 @@ from psycopg import sql
 from catalog_registry.records import Receiver, ReceiverKind
 from exchange.trust.usage import count_usage
 from schemas.clock import CHINA
-from tests.integration.test_registry_api import DEPARTMENTS, PROVIDER, ROLES, Desk, desk, told
+from tests.desk import DEPARTMENTS, PROVIDER, ROLES, Desk, as_it_was, desk, told
 from tests.office import PURPOSE, question
 
-__all__ = ["desk"]
+__all__ = ["as_it_was", "desk"]
 
 ASKED: dict[str, Any] = {
     "title": "养老机构床位",
@@ -32,12 +31,6 @@ WATCHERS = {
     "auditor",
     *(f"{role}@{d}" for role in ("registration_officer", "security_officer", "auditor") for d in DEPARTMENTS),
 }
-
-
-@pytest.fixture(autouse=True)
-def as_it_was(desk: Desk) -> Iterator[None]:
-    yield
-    desk.office.clock.shift = timedelta(0)
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +72,9 @@ def test_from_a_demand_to_its_resource_by_http_and_each_step_is_on_record(desk: 
     assert (shown.headers["etag"], shown.json()["state"], shown.json()["cycle"]) == ('"1"', "submitted", "3")
     assert shown.json()["clock"]["rule"] == "demand.appoint"
     assert desk.step(path, "appoint", "officer", department=PROVIDER).json()["clock"]["department"] == PROVIDER
-    promised = desk.step(path, "accept", "reviewer", promised_on="2098-12-31")
-    assert (promised.json()["state"], promised.json()["promised_on"]) == ("accepted", "2098-12-31")
-    assert (promised.json()["clock"]["rule"], promised.json()["clock"]["due"]) == ("demand.promised", "2098-12-31")
+    promised = desk.step(path, "accept", "reviewer", promised_on="2031-12-31")
+    assert (promised.json()["state"], promised.json()["promised_on"]) == ("accepted", "2031-12-31")
+    assert (promised.json()["clock"]["rule"], promised.json()["clock"]["due"]) == ("demand.promised", "2031-12-31")
     done = desk.step(path, "fulfil", "editor", resource="licences")
     assert (done.status_code, done.json()["resource"], done.json()["clock"]) == (200, "licences", None)
     steps = desk.get(f"{path}/history", "auditor").json()["steps"]
@@ -104,6 +97,7 @@ def test_each_refusal_of_a_demand_is_a_problem_of_its_own_status(desk: Desk) -> 
     assert told(desk.call("POST", accept, "reviewer", promised_on="2098-01-01")) == (428, "request.if_match")
     assert told(desk.call("POST", accept, "reviewer", tag='"1"', promised_on="2098-01-01")) == (412, "registry.conflict")
     assert told(desk.step(path, "accept", "reviewer", promised_on="2020-01-01")) == (422, "demand.day_over")
+    assert told(desk.step(path, "accept", "reviewer", promised_on="9999-12-31")) == (422, "demand.day_far")
     assert told(desk.step(path, "accept", "reviewer", promised_on="soon")) == (400, "request.body")
     assert told(desk.step(path, "fulfil", "reviewer", resource="licences")) == (409, "demand.state")
     assert told(desk.step(path, "refuse", "reviewer", basis_kind="9", why="x")) == (422, "demand.basis")
@@ -120,7 +114,7 @@ def test_the_three_lists_are_for_every_account_and_the_whole_of_a_demand_is_not(
     path = assigned(desk)
     assert desk.step(path, "refuse", "reviewer", basis_kind="法律法规", why="统计法第二十五条").status_code == 200
     kept = assigned(desk)
-    assert desk.step(kept, "accept", "reviewer", promised_on="2098-12-31").status_code == 200
+    assert desk.step(kept, "accept", "reviewer", promised_on="2031-12-31").status_code == 200
     ids = [p.rsplit("/", 1)[1] for p in (path, kept)]
     for by in (f"{role}@tax" for role in ROLES):
         lines = {d["id"]: d for d in desk.get("/demands?limit=200", by).json()["demands"]}
@@ -160,7 +154,7 @@ def test_who_may_take_which_step_of_a_demand(desk: Desk) -> None:
     bodies: dict[str, dict[str, Any]] = {
         "appoint": {"department": "tax"},
         "return": {"why": "x"},
-        "accept": {"promised_on": "2098-12-31"},
+        "accept": {"promised_on": "2031-12-31"},
         "refuse": {"basis_kind": "1", "why": "x"},
         "fulfil": {"resource": "licences"},
         "cancel": {},

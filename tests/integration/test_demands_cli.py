@@ -9,6 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from catalog_registry.demand_sheets import COLUMNS, DEMANDS
+from catalog_registry.sheets.grid import sheets_of
+from catalog_registry.sheets.guard import Limits
 from exchange.trust.keyfiles import create_keys
 from exchange.trust.ledger import Ledger
 from exchange.trust.record import LedgerRecord
@@ -103,6 +106,21 @@ def test_what_is_late_is_told_by_department_with_applications_and_demands(
     words = published("overdue")
     assert "market: 1 application, 1 demand, the oldest due 2026-10-20" in words
     assert "late by 9" in words
+
+
+def test_the_three_lists_are_written_as_one_workbook(published: Onedoor, tmp_path: Path) -> None:
+    published("department", "add", "civil", "民政局")
+    first = published(*ASK)["id"]
+    out = tmp_path / "lists.xlsx"
+    said = published("demand", "lists", "-o", str(out), "--json")
+    assert said == {"file": str(out), "demands": 1, "responsibilities": 0, "negatives": 0}
+    with out.open("rb") as file:
+        found = {sheet.name: list(sheet.rows()) for sheet in sheets_of(file, Limits(), lambda _: True, where="lists.xlsx")}
+    assert {name: lines[0] for name, lines in found.items()} == {
+        name: [column.heading for column in columns] for name, columns in COLUMNS.items()
+    }
+    assert found[DEMANDS][1][:4] == [first, "养老机构床位", "机构名称、空余床位", "民政局"]
+    assert [len(rows) for rows in found.values()] == [2, 1, 1]
 
 
 def test_the_analysis_says_what_is_wanted_and_refused(published: Onedoor) -> None:

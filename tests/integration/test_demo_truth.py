@@ -13,7 +13,6 @@ import pytest
 import rdflib
 
 from catalog_registry.item_export import item_chunks
-from catalog_registry.item_sheets_in import read_workbook
 from catalog_registry.item_sheets_out import workbook
 from console.demo import truth
 from console.demo.district import District, build, demolish
@@ -24,6 +23,7 @@ from exchange.settings import Settings
 from schemas.clock import FakeClock
 from schemas.errors import RejectedError
 from tests.hub import HubForTests, a_hub
+from tests.items import read_back
 
 SHAPES = Path(__file__).parents[1] / "cpsv.shacl.ttl"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:rdflib.*")
@@ -96,7 +96,7 @@ def test_the_districts_items_come_back_from_a_workbook_unchanged_and_conform_to_
         hub.collect(name)
     registry = hub.hub.registry
     keep(hub.hub)
-    contents = read_workbook(workbook(registry.written()))
+    contents = read_back(workbook(registry.written()))
     assert len(contents.items) == sum(record.state != "ended" for record in registry.items())
     taken = registry.take_workbook(contents, by=REGISTRAR)
     assert (taken.items, taken.handbooks) == ((), ())

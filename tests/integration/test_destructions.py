@@ -13,7 +13,6 @@ import pytest
 from psycopg import sql
 
 from catalog_registry.clocks import rules
-from catalog_registry.destructions import late_destructions
 from catalog_registry.records import DestructionRecord, Receiver, ReceiverKind
 from catalog_registry.registry import Registry
 from schemas.clock import FakeClock
@@ -194,24 +193,25 @@ def test_a_duty_is_reminded_of_at_half_and_on_the_day_before_and_then_it_is_late
 ) -> None:
     duty = asked(registry, clock)
 
-    def tell() -> int:
-        return registry.remind_destructions(rules(), calendar()) + registry.remind_destructions(rules(), calendar())
+    def tell() -> list[tuple[str, str | None]]:
+        return [(one.what, one.department) for _ in range(2) for one in registry.remind(rules(), calendar())]
 
     seen = {}
     for day in range(16):
-        if tell():
-            seen[day] = [s.event for s in registry.destruction_history(duty.id)][-1]
+        if told_now := tell():
+            seen[day] = told_now
         clock.advance(DAY)
     # ten working days after Monday 2 November end on Monday the 16th: half is Monday the 9th, the day before the 13th
-    assert seen == {7: "remind", 11: "remind", 15: "escalate"}
-    assert told(registry) == ["destruction.asked", "destruction.reminded", "destruction.reminded", "destruction.late"]
-    (late,) = late_destructions(registry.destructions(open_only=True), rules=rules(), of=calendar(), now=clock.now())
-    assert (late[0].id, late[1].state) == (duty.id, "late")
-    registry.file_destruction(duty.id, by="clerk", version=registry.destruction(duty.id).version, text="已删除")
-    assert tell() == 0
+    assert seen == {7: [("half", "civil")], 11: [("last", "civil")], 15: [("escalated", "civil")]}
+    assert told(registry) == ["destruction.asked"]
+    assert [(s.event, s.n) for s in registry.destruction_history(duty.id)] == [("ask", 1)]
+    (late,) = registry.late(rules=rules(), of=calendar(), now=clock.now())
+    assert (late.kind, late.id, late.clock.rule) == ("destruction", duty.id, "destruction.certificate")
+    registry.file_destruction(duty.id, by="clerk", version=1, text="已删除")
+    assert tell() == []
     clock.advance(20 * DAY)
-    assert tell() == 1
-    assert late_destructions(registry.destructions(), rules=rules(), of=calendar(), now=clock.now())[0][0].state == "filed"
+    assert tell() == [("escalated", None)]
+    assert [row.state for row in registry.late(rules=rules(), of=calendar(), now=clock.now())] == ["filed"]
 
 
 def test_the_database_itself_keeps_the_rules_of_duties(registry: Registry, clock: FakeClock, hub_db: str) -> None:
@@ -225,6 +225,8 @@ def test_the_database_itself_keeps_the_rules_of_duties(registry: Registry, clock
         ("state = 'confirmed'", "ck_destruction_is_confirmed"),
         ("state = 'confirmed', confirmed_by = filed_by", "ck_destruction_two_persons"),
         ("ended = 'lost'", "ck_destruction_ended_known"),
+        ("ended = 'narrowed'", "ck_destruction_narrowed_of_fields"),
+        ("fields = ARRAY['id']", "ck_destruction_narrowed_of_fields"),
     )
     for change, rule in changes:
         with psycopg.connect(hub_db) as connection, pytest.raises(psycopg.errors.CheckViolation) as broken:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from catalog_registry.brought import ImportRefusedError
 from catalog_registry.coverage import Lack, Wanted, coverage
 from catalog_registry.item_life import ItemState
 from catalog_registry.item_records import BodyVariant, StandIn
-from catalog_registry.item_sheets_in import read_workbook
 from catalog_registry.item_sheets_out import workbook
 from catalog_registry.registry import Registry
 from schemas.clock import CHINA, FakeClock
@@ -22,7 +22,7 @@ from schemas.item import ServiceItem
 from schemas.licence_type import LicenceSharing, LicenceType, read_licence_type, read_terms
 from schemas.secret import Secret
 from tests.contract_text import contract_text
-from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN, TOWN_CODE, a_handbook, credit, item
+from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN, TOWN_CODE, a_handbook, credit, item, read_back
 
 OWNER = "item_catalogue"
 KIND = f"{MARKET}001"
@@ -370,17 +370,19 @@ def test_a_workbook_is_taken_over_whole_or_not_at_all(registry: Registry) -> Non
     bring(registry, item())
     registry.set_handbook(CODE, a_handbook(), by="chen")
     (written,) = registry.written()
-    back = read_workbook(workbook([written]))
+    back = read_back(workbook([written]))
     assert registry.take_workbook(back, by="chen").handbooks == ()
-    changed = read_workbook(workbook([replace(written, handbook=a_handbook(post="二号窗口"))]))
+    changed = read_back(workbook([replace(written, handbook=a_handbook(post="二号窗口"))]))
     assert registry.take_workbook(changed, by="chen").handbooks == (CODE,)
     with pytest.raises(RejectedError) as refusal:
         registry.take_workbook(
-            read_workbook(workbook([replace(written, item=item(visits=0), handbook=a_handbook(post="三号窗口"))])), by="chen"
+            read_back(workbook([replace(written, item=item(visits=0), handbook=a_handbook(post="三号窗口"))])), by="chen"
         )
     assert refusal.value.code == "sheet.cells"
-    assert "事项 row 2 实施编码: service items are kept by 政务服务事项目录管理系统" in refusal.value.message
-    assert "业务手册 row 2 实施编码: the handbook of" in refusal.value.message
+    assert "事项!2 实施编码: service items are kept by 政务服务事项目录管理系统" in refusal.value.message
+    assert isinstance(refusal.value, ImportRefusedError)
+    assert [fault.where for fault in refusal.value.faults] == ["事项!2 实施编码", "业务手册!2 实施编码"]
+    assert "the handbook of" in refusal.value.faults[1].reason
     kept = registry.handbook(CODE)
     assert kept is not None
     assert (kept.version, kept.handbook) == (2, a_handbook(post="二号窗口"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, LiteralString
@@ -11,15 +10,13 @@ import psycopg
 import pytest
 import rdflib
 
-from catalog_registry.item_sheets import Written
-from catalog_registry.item_sheets_in import read_workbook
+from catalog_registry.item_sheets import HANDBOOK, Written
 from catalog_registry.item_sheets_out import workbook
-from exchange.settings import Settings
-from exchange.trust.keyfiles import create_keys
+from catalog_registry.sheets.writing import MEDIA_TYPE
 from schemas.licence_type import LicenceType
-from tests.integration.test_registry_api import Desk, told
-from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN_CODE, a_handbook, elements, item, steps
-from tests.office import an_office, fill
+from tests.desk import Desk, told
+from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN_CODE, a_handbook, elements, item, read_back, steps
+from tests.office import an_office, fill, installed
 
 KIND = f"{MARKET}001"
 OTHER = f"{CIVIL}3440108001000"
@@ -36,15 +33,10 @@ def desk(
     module_hub_db: str, module_source_db: str, superuser_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Desk]:
     """The API with the two roles of an installation, three items, and those who keep them."""
-    server, database = superuser_url.rsplit("/", 1)[0], module_hub_db.rsplit("/", 1)[1]
-    api, registry = (f"{server}/{database}?options=-c%20role%3D{role}" for role in ("onedoor_api", "onedoor_registry"))
-    settings = Settings(
-        home=tmp_path_factory.mktemp("home"), database_url=module_hub_db, api_database_url=api, registry_database_url=registry
-    )
-    create_keys(settings.keys_dir)
+    settings = installed(tmp_path_factory.mktemp("home"), module_hub_db, superuser_url)
     fill(module_source_db, 2)
     with an_office(settings, module_source_db) as office:
-        made = Desk(office, api, registry)
+        made = Desk(office)
         known = office.hub.registry
         known.ensure_department("market", "市场监管局", credit_code=MARKET)
         known.ensure_department("civil", "民政局", credit_code=CIVIL)
@@ -228,21 +220,24 @@ def test_exports_are_streamed_as_they_are_asked_for(desk: Desk) -> None:
     assert told(desk.get("/item-catalogue/export?format=pdf", "reader")) == (400, "request.format")
     assert told(desk.get("/item-catalogue/export?base=javascript:x", "reader")) == (422, "export.base")
     book = desk.get("/item-catalogue/export?format=xlsx", "reader")
-    assert CODE in [one.code for one, _, _ in read_workbook(book.content).items]
+    assert CODE in [one.code for one, _, _ in read_back(book.content).items]
 
 
 def test_a_workbook_is_taken_over_by_http(desk: Desk) -> None:
     def take(content: bytes, by: str) -> Any:
-        return desk.call("POST", "/item-catalogue/import", by, workbook=base64.b64encode(content).decode())
+        headers = {"Authorization": f"Bearer {desk.token(by)}", "content-type": MEDIA_TYPE}
+        return desk.office.http.post("/api/v1/item-catalogue/import", content=content, headers=headers)
 
     plain = item(code=OTHER, body="民政局", ways=[])
     good = workbook([Written(plain, 1, a_handbook(), 0)])
     assert told(take(good, "chen")) == (403, "registry.other_department")
     assert told(take(workbook(), "reader")) == (403, "registry.role")
     assert take(good, "li").json() == {"items": [], "handbooks": [OTHER]}
-    again = told(take(good, "li"))
-    assert again == (422, "sheet.cells")
-    assert told(take(b"nothing", "li")) == (422, "sheet.file")
+    again = take(good, "li")
+    assert told(again) == (422, "sheet.cells")
+    assert [(one["sheet"], one["row"], one["heading"]) for one in again.json()["faults"]] == [(HANDBOOK, 2, "实施编码")]
+    assert told(take(b"nothing", "li")) == (422, "sheet.form")
+    assert told(desk.call("POST", "/item-catalogue/import", "li", workbook="")) == (415, "request.media_type")
 
 
 @pytest.mark.parametrize(

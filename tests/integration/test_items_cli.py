@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from catalog_registry.item_sheets import HANDBOOK, ITEMS, Written
-from catalog_registry.item_sheets_in import read_workbook
 from catalog_registry.item_sheets_out import workbook
 from catalog_registry.registry import Registry
 from schemas.clock import FakeClock
 from tests.integration.test_registry_cli import Onedoor, onedoor  # noqa: F401 - a fixture
-from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN_CODE, a_handbook, elements, item, steps
+from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN_CODE, a_handbook, elements, item, read_back, steps
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -74,7 +73,7 @@ def test_a_handbook_comes_by_json_and_by_spreadsheet(desk: Onedoor) -> None:
     for said in ("1. 受理（曲江区市场监督管理局，综合窗口，1 工作日）", "裁量：场所经整改仍不符合 → 不予许可"):
         assert said in shown
     assert desk("item", "export", "--format", "xlsx", "-o", "items.xlsx", CODE).code == 0
-    ((found, version, _),) = read_workbook(Path("items.xlsx").read_bytes()).items
+    ((found, version, _),) = read_back(Path("items.xlsx").read_bytes()).items
     assert (found, version) == (item(), 1)
     Path("new.xlsx").write_bytes(workbook([Written(item(), 1, a_handbook(post="二号窗口"), 1)]))
     assert desk("item", "import", "new.xlsx", "--as", "chen", "--json").json == {"items": [], "handbooks": [CODE]}
@@ -98,11 +97,13 @@ def test_every_bad_cell_of_a_workbook_is_told_and_nothing_is_taken_over(desk: On
     book.close()
     refused = desk("item", "import", "bad.xlsx", "--as", "chen", "--json")
     assert (refused.code, refused.problem["code"], refused.problem["where"]) == (1, "sheet.cells", "bad.xlsx")
-    assert f"  {ITEMS} row 3 B 事项名称: is empty" in refused.err
-    assert f"  {ITEMS} row 3 D 是否收费: '也许' is neither 是 nor 否" in refused.err
+    assert refused.json["faults"] == [
+        {"reason": "is empty", "sheet": ITEMS, "row": 3, "column": "B", "heading": "事项名称"},
+        {"reason": "'也许' is neither 是 nor 否", "sheet": ITEMS, "row": 3, "column": "D", "heading": "是否收费"},
+    ]
     assert desk("item", "list", "--json").json == []
     Path("no.xlsx").write_text("no", "utf-8")
-    assert desk("item", "import", "no.xlsx", "--as", "chen", "--json").problem["code"] == "sheet.file"
+    assert desk("item", "import", "no.xlsx", "--as", "chen", "--json").problem["code"] == "sheet.form"
 
 
 def test_stand_ins_bodies_guide_and_licence_types(desk: Onedoor) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +13,10 @@ from psycopg import sql
 
 from exchange.bootstrap import open_hub
 from exchange.settings import Settings
-from exchange.trust.keyfiles import create_keys
-from exchange.trust.tokens import issue
-from schemas.clock import CHINA
-from schemas.contract import DataContract
 from schemas.errors import RejectedError
-from schemas.odcs import write_contract
-from tests.hub import contract
+from tests.desk import DEPARTMENTS, PROVIDER, ROLES, Desk, as_it_was, desk, eventually, told
 from tests.office import (
-    ITEM,
     LICENCE_TABLE,
-    LICENCES,
-    PURPOSE,
-    Office,
     an_office,
     fill,
     insert,
@@ -36,144 +24,7 @@ from tests.office import (
     question,
 )
 
-PROVIDER = "test_department"
-DEPARTMENTS = (PROVIDER, "civil", "tax")
-ROLES = (
-    "provider_editor",
-    "provider_reviewer",
-    "consumer",
-    "registration_officer",
-    "security_officer",
-    "operator",
-    "auditor",
-    "observer",
-)
-UNTIL = "2099-01-01T00:00:00+08:00"
-
-
-def a_resource(name: str) -> DataContract:
-    """Return the contract of a resource of licences."""
-    return contract(name, LICENCES.fields, licence_role=LICENCES.licence_role)
-
-
-@dataclass
-class Desk:
-    """The office, and the clients of its departments by the names that ``clients`` gives them."""
-
-    office: Office
-    api_url: str
-    registry_url: str
-    clients: dict[str, str] = field(default_factory=dict)
-
-    def client(self, name: str, department: str, *roles: str) -> str:
-        """Make a client, once; return its name."""
-        if name not in self.clients:
-            made, _ = self.office.hub.registry.create_machine(name.replace("@", "."), department, roles=roles)
-            self.clients[name] = made.id
-        return name
-
-    def token(self, name: str) -> str:
-        """Return a token of a client, by the clock of the API."""
-        principal = self.office.hub.registry.principal(self.clients[name])
-        return issue(principal, self.office.hub.keys, self.office.clock.now()).text.reveal()
-
-    def call(self, method: str, path: str, by: str, *, tag: str | None = None, **body: Any) -> httpx.Response:
-        """Ask as a client; a tag is sent as ``If-Match``."""
-        headers = {"authorization": f"Bearer {self.token(by)}"} | ({} if tag is None else {"if-match": tag})
-        return self.office.http.request(method, f"/api/v1{path}", headers=headers, json=body if method == "POST" else None)
-
-    def get(self, path: str, by: str) -> httpx.Response:
-        return self.call("GET", path, by)
-
-    def step(self, path: str, what: str, by: str, **body: Any) -> httpx.Response:
-        """Take a step as somebody who has just looked at it."""
-        seen = self.get(path, by)
-        assert seen.status_code == 200, seen.text
-        return self.call("POST", f"{path}/{what}", by, tag=seen.headers["etag"], **body)
-
-    def apply(self, resource: str = "licences", by: str = "clerk", **more: Any) -> httpx.Response:
-        asked = {
-            "resource": resource,
-            "fields": ["licence_id", "licence_number", "issued_on"],
-            "reason": "核对救助对象的证照",
-            "legal_basis": "国令809",
-            "to_at": UNTIL,
-            "purposes": [PURPOSE],
-            "items": [ITEM],
-        }
-        return self.call("POST", "/applications", by, **(asked | more))
-
-    def applied(self, **more: Any) -> str:
-        """Return the path of a new application."""
-        made = self.apply(**more)
-        assert made.status_code == 201, made.text
-        return made.headers["location"].removeprefix("/api/v1")
-
-    def in_review(self, **more: Any) -> str:
-        """Return the path of an application that the provider is to answer."""
-        path = self.applied(**more)
-        assert self.step(path, "accept-check", "officer").status_code == 200
-        return path
-
-    def draft(self, name: str, *, collected: bool = False) -> str:
-        """Register a draft; return its path."""
-        self.office.hub.registry.register_resource(write_contract(a_resource(name)), by="test", state="draft")
-        return f"/resources/{name}"
-
-    def at(self, *china: int) -> None:
-        """Set the API's clock to an instant in China."""
-        self.office.clock.shift = datetime(*china, tzinfo=CHINA) - datetime.now(UTC)  # type: ignore[misc]
-
-
-@pytest.fixture(scope="module")
-def desk(
-    module_hub_db: str, module_source_db: str, superuser_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Desk]:
-    """The API with the two roles that it has in an installation, and a client of each role in each department."""
-    server, database = superuser_url.rsplit("/", 1)[0], module_hub_db.rsplit("/", 1)[1]
-    api, registry = (f"{server}/{database}?options=-c%20role%3D{role}" for role in ("onedoor_api", "onedoor_registry"))
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(
-        home=home, database_url=module_hub_db, api_database_url=api, registry_database_url=registry, clock_rules=None
-    )
-    create_keys(settings.keys_dir)
-    fill(module_source_db, 4)
-    with an_office(settings, module_source_db) as office:
-        made = Desk(office, api, registry)
-        for code, name in (("civil", "民政局"), ("tax", "税务局"), ("centre", "信息中心")):
-            office.hub.registry.ensure_department(code, name)
-        for department in DEPARTMENTS:
-            for role in ROLES:
-                made.client(f"{role}@{department}", department, role)
-        for name, department, role in (
-            ("editor", PROVIDER, "provider_editor"),
-            ("reviewer", PROVIDER, "provider_reviewer"),
-            ("clerk", "civil", "consumer"),
-            ("officer", "centre", "registration_officer"),
-            ("auditor", "centre", "auditor"),
-            ("stranger", "tax", "provider_reviewer"),
-        ):
-            made.client(name, department, role)
-        made.draft("hidden")
-        office.refresh()
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def as_it_was(desk: Desk) -> Iterator[None]:
-    yield
-    desk.office.clock.shift = timedelta(0)
-
-
-def told(answer: httpx.Response) -> tuple[int, str]:
-    """Return the status and the code of a refusal, having checked that it is a problem document of the two."""
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    document = answer.json()
-    assert document["status"] == answer.status_code
-    assert document["type"] == f"urn:onedoor:problem:{document['code']}"
-    assert document["title"] != "Error"
-    return answer.status_code, str(document["code"])
-
+__all__ = ["as_it_was", "desk"]
 
 # The whole way ----------------------------------------------------------------------------------------------------------
 
@@ -663,9 +514,6 @@ FORBIDDEN = (
     "UPDATE registry.catalogue_entry SET code = '1'",
     "UPDATE registry.code_sequence SET prefix = '1'",
     "DELETE FROM registry.catalogue_entry",
-    "INSERT INTO registry.principal (id) VALUES ('x')",
-    "INSERT INTO registry.department (code) VALUES ('x')",
-    "INSERT INTO registry.item_licence_type (item_code) VALUES ('x')",
     "SELECT * FROM trust.ledger",
     "INSERT INTO trust.ledger VALUES ('c', 1, '2026-11-02Z', 'k', '{}', '\\x00')",
     "UPDATE trust.ledger SET at = at",
@@ -706,7 +554,7 @@ def test_an_api_without_a_role_for_steps_reads_and_refuses_each_of_them(
     url = superuser_url.rsplit("/", 1)[0] + f"/{hub_db.rsplit('/', 1)[1]}?options=-c%20role%3Donedoor_api"
     fill(empty_db, 2)
     with an_office(settings.model_copy(update={"api_database_url": url}), empty_db) as office:
-        made = Desk(office, url, "")
+        made = Desk(office)
         made.client("officer", PROVIDER, "registration_officer")
         office.refresh()
         assert told(made.step("/resources/licences", "freeze", "officer", why="x")) == (503, "registry.privilege")
@@ -743,15 +591,3 @@ def test_steps_that_wait_for_the_database_hold_up_nobody_else(desk: Desk) -> Non
             for thread in threads:
                 thread.join(60)
     assert [(a.status_code, a.json()["state"]) for a in answers] == [(200, "cancelled")] * 8
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    ended = threading.Event()
-    timer = threading.Timer(20, ended.set)
-    timer.start()
-    try:
-        while not holds():
-            assert not ended.is_set()
-    finally:
-        timer.cancel()

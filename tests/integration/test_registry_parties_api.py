@@ -15,14 +15,14 @@ from exchange.trust.tokens import issue
 from schemas.odcs import write_contract
 from schemas.secret import Secret
 from tests.catalogue_entry import entry_json
-from tests.integration import test_registry_api as registry_api
-from tests.integration.test_registry_api import PROVIDER, Desk, a_resource, told
-from tests.office import PURPOSE, question
+from tests.desk import PROVIDER, Desk, a_resource, as_it_was, desk, told
+from tests.hub import contract
+from tests.office import LICENCES, PURPOSE, question
+
+__all__ = ["as_it_was", "desk"]
 
 CREDIT_CODE = "91110000101623741K"
 pytestmark = pytest.mark.timeout(120)
-desk, as_it_was = registry_api.desk, registry_api.as_it_was
-"""The same desk, one for the tests of this module."""
 
 
 def send(desk: Desk, method: str, path: str, by: str, body: Any = None, *, tag: str | None = None) -> httpx.Response:
@@ -184,16 +184,26 @@ def test_a_resource_is_registered_by_its_contract_gets_its_entry_and_is_publishe
     assert len(send(desk, "GET", f"{path}/entry", "editor").json()["entry"]["fields"]) == len(fields)
 
 
-def test_a_version_of_what_is_shared_is_put_in_force_by_who_reviews_and_of_a_draft_by_who_edits(desk: Desk) -> None:
-    newer = {"contract": text("licences", **{"version: 1.0.0": "version: 1.0.1"})}
-    assert told(changed(desk, "PUT", "/resources/licences/contract", "editor", newer)) == (403, "registry.role")
-    done = changed(desk, "PUT", "/resources/licences/contract", "reviewer", newer)
-    assert (done.status_code, done.json()["version"], done.json()["state"]) == (200, "1.0.1", "published")
-    shown = send(desk, "GET", "/resources/licences/contract", "editor").json()
-    assert (shown["contract"], [v["version"] for v in shown["versions"]]) == (newer["contract"], ["1.0.0", "1.0.1"])
+def test_a_draft_takes_versions_from_who_edits_and_what_is_shared_only_by_a_revision(desk: Desk) -> None:
+    changed_to = contract("licences", LICENCES.fields, licence_role=LICENCES.licence_role, version="1.0.1", title="证照")
+    newer = {"contract": write_contract(changed_to)}
+    before = send(desk, "GET", "/resources/licences/contract", "editor")
+    assert told(changed(desk, "PUT", "/resources/licences/contract", "reviewer", newer)) == (403, "registry.role")
+    refused = changed(desk, "PUT", "/resources/licences/contract", "editor", newer)
+    assert told(refused) == (409, "contract.shared")
+    assert "POST /api/v1/revisions" in refused.json()["remedy"]
+    after = send(desk, "GET", "/resources/licences/contract", "editor")
+    assert (after.json(), after.headers["etag"]) == (before.json(), before.headers["etag"])
+    proposed = send(desk, "POST", "/revisions", "editor", newer)
+    assert (proposed.status_code, proposed.json()["state"], proposed.json()["to_version"]) == (201, "proposed", "1.0.1")
     assert told(send(desk, "GET", "/resources/licences/contract", "stranger")) == (403, "registry.contract")
     draft = {"contract": text("hidden", **{"version: 1.0.0": "version: 1.1.0"})}
     assert changed(desk, "PUT", "/resources/hidden/contract", "editor", draft).json()["version"] == "1.1.0"
+    shown = send(desk, "GET", "/resources/hidden/contract", "editor").json()
+    assert (shown["contract"], [(v["version"], v["status"]) for v in shown["versions"]]) == (
+        draft["contract"],
+        [("1.0.0", "retired"), ("1.1.0", "draft")],
+    )
     other = told(changed(desk, "PUT", "/resources/hidden/contract", "editor", newer))
     assert other == (422, "contract.other_resource")
 
@@ -215,6 +225,27 @@ def test_a_contract_of_anothers_source_is_refused_alike_whether_there_is_one_or_
         said.add(answer.json()["detail"].replace(system, "S").replace(source, "T"))
     assert len(said) == 1
     assert told(send(desk, "POST", "/resources", "stranger", {"contract": text("stolen")})) == (403, "registry.role")
+
+
+def test_a_name_that_is_anothers_is_taken_and_whose_it_is_is_not_told(desk: Desk) -> None:
+    registry = desk.office.hub.registry
+    registry.ensure_system("tax_system", "征管系统", "tax")
+    registry.add_source("tax_db", Secret("postgresql://reader@db.local/tax"), system="tax_system")
+    body = text("hidden", test_department="tax", test_system="tax_system", test_source="tax_db")
+    headers = {"authorization": f"Bearer {desk.token('provider_editor@tax')}", "content-type": "application/yaml"}
+
+    def brought(content: str) -> httpx.Response:
+        return desk.office.http.post("/api/v1/catalogue/import", headers=headers, content=content.encode())
+
+    made = send(desk, "POST", "/resources", "provider_editor@tax", {"contract": body})
+    assert told(made) == (409, "registry.taken")
+    taken, elsewhere = brought(body), brought(body.replace("tax_db", "test_source").replace("hidden", "nowhere"))
+    assert (taken.status_code, elsewhere.status_code) == (422, 422)
+    assert elsewhere.json()["faults"] == brought(body.replace("tax_db", "test_source").replace("hidden", "x")).json()["faults"]
+    for answer in (made, taken, elsewhere):
+        assert PROVIDER not in answer.text
+        assert "test_system" not in answer.text
+    assert registry.resource("hidden").department == PROVIDER
 
 
 def test_what_a_new_contract_would_break_is_told_with_whom_it_touches(desk: Desk) -> None:

@@ -23,12 +23,11 @@ from exchange.api.app import create_app
 from exchange.api.registry_frame import INTENT
 from exchange.bootstrap import Hub, open_hub
 from exchange.settings import Settings
-from exchange.trust.keyfiles import create_keys
 from exchange.trust.tokens import issue
 from exchange.worker.destructions import ask_destructions
 from schemas.clock import CHINA
 from schemas.errors import RejectedError
-from tests.office import GRANTED, ITEM, PURPOSE, Office, an_office, fill, question, served
+from tests.office import GRANTED, ITEM, PURPOSE, Office, an_office, fill, installed, question, served
 
 HOLDERS = 60
 """Holders, each but the first with three licences: more rows than a case is enough for."""
@@ -93,11 +92,7 @@ class Desk:
 def desk(
     module_hub_db: str, module_source_db: str, superuser_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Desk]:
-    server, database = superuser_url.rsplit("/", 1)[0], module_hub_db.rsplit("/", 1)[1]
-    api, registry = (f"{server}/{database}?options=-c%20role%3D{role}" for role in ("onedoor_api", "onedoor_registry"))
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(home=home, database_url=module_hub_db, api_database_url=api, registry_database_url=registry)
-    create_keys(settings.keys_dir)
+    settings = installed(tmp_path_factory.mktemp("home"), module_hub_db, superuser_url)
     fill(module_source_db, HOLDERS)
     with an_office(settings, module_source_db) as office:
         for code, name in (("civil", "民政局"), ("tax", "税务局"), ("centre", "信息中心")):
@@ -175,7 +170,7 @@ def test_two_workers_that_are_hammered_answer_exactly_the_quota_of_the_day(desk:
 
 def test_look_ups_and_queries_are_counted_together_and_explain_says_so(desk: Desk) -> None:
     desk.noon()
-    who, _ = desk.machine(quota={"per_day": 2, "per_minute": 1_000})
+    who, grant = desk.machine(quota={"per_day": 2, "per_minute": 1_000})
     ask = {"resource": "licences", "purpose": PURPOSE, "item": ITEM}
 
     def explained() -> dict[str, Any]:
@@ -198,6 +193,11 @@ def test_look_ups_and_queries_are_counted_together_and_explain_says_so(desk: Des
     assert why["grants"][0]["quota"]["calls_today"] == 2
     assert (why["allowed"], [one["code"] for one in why["against"]]) == (False, ["quota_per_day"])
     assert told(desk.office.ask(question(1), desk.token(who))) == (429, "quota.used_up")
+    (mine,) = [
+        one for one in desk.call("GET", "/authorisations?limit=200", who).json()["authorisations"] if one["grant"] == grant
+    ]
+    assert mine["quota"] == {"per_day": 2, "per_minute": 1_000}
+    assert mine["used"] == {"calls_today": 2, "rows_today": 0, "calls_this_minute": 2, "spent": ["per_day"]}
     assert told(desk.query(who, fields=["licence_id"], limit=1)) == (429, "quota.used_up")
     last = desk.office.ledger("resource.query")[-1]
     assert (last["outcome"], last["reason"]) == ("refused", "quota_per_day")

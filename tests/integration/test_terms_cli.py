@@ -9,12 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from catalog_registry.records import Receiver, ReceiverKind
 from catalog_registry.registry import Registry
 from console.cli import main, output
-from schemas.clock import FakeClock, SystemClock
+from schemas.clock import CHINA, FakeClock, SystemClock
 from schemas.secret import Secret
 from tests.contract_text import contract_text
 
@@ -61,6 +62,24 @@ def granted(onedoor: Onedoor, *more: str) -> dict[str, Any]:
         *("--purpose", "statistics", "--basis", "国令809", "--until", "2099-01-01", "--json", *more),
     )
     return made
+
+
+def test_a_quota_and_what_is_used_of_it_are_listed(onedoor: Onedoor, hub_db: str) -> None:
+    made = granted(onedoor, "--per-day", "100", "--rows-per-day", "1000")
+    with psycopg.connect(hub_db) as connection:
+        now = datetime.now(UTC)
+        connection.execute(
+            "SELECT * FROM exchange.lend_quota(%s, %s, %s, 3, 3, 40, 40)",
+            [made["id"], now.astimezone(CHINA).date(), now.replace(second=0, microsecond=0)],
+        )
+    (listed,) = [one for one in onedoor("grant", "list", "--json") if one["id"] == made["id"]]
+    assert listed["quota"] == {"per_day": 100, "rows_per_day": 1000}
+    assert "100 per day" in " ".join(onedoor("grant", "list").split())
+    (mine,) = [one for one in onedoor("grant", "mine", "--as", "clerk", "--json") if one["grant"] == made["id"]]
+    assert mine["quota"] == listed["quota"]
+    assert (mine["used"]["calls_today"], mine["used"]["rows_today"], mine["used"]["spent"]) == (3, 40, [])
+    shown = onedoor("grant", "mine", "--as", "clerk")
+    assert "100 per day, 1000 rows per day; used 3 calls and 40 rows today" in shown
 
 
 def test_a_quota_is_given_and_explained(onedoor: Onedoor) -> None:

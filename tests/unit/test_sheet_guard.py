@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from catalog_registry.catalogue_sheets_in import read_sheets
 from catalog_registry.sheets.guard import Limits
-from catalog_registry.sheets.read import read_sheets
 from schemas.errors import RejectedError
 from tests.sheet_files import entry, headings, place, rows, workbook
 
@@ -227,7 +227,7 @@ def test_fifty_thousand_rows_are_read_in_bounded_memory(tmp_path: Path) -> None:
 
 _READ = """
 import resource, sys
-from catalog_registry.sheets.read import read_sheets
+from catalog_registry.catalogue_sheets_in import read_sheets
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open(sys.argv[1], "rb") as file:
     reading = read_sheets(file)

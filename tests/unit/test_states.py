@@ -26,12 +26,13 @@ from schemas.errors import Fault, RejectedError
 
 # Written out once more by hand: a step that is put into the table, or taken out of it, is to be read by a person here.
 RESOURCE = {
-    "draft": {"submit": "submitted"},
+    "draft": {"submit": "submitted", "discard": "discarded"},
     "submitted": {"publish": "published", "reject": "rejected"},
     "rejected": {"submit": "submitted"},
     "published": {"freeze": "frozen", "withdraw": "withdrawn"},
     "frozen": {"thaw": "published", "withdraw": "withdrawn"},
     "withdrawn": {},
+    "discarded": {},
 }
 APPLICATION = {
     "submitted": {
@@ -55,6 +56,7 @@ DIAGRAM_OF_RESOURCE = """\
 stateDiagram-v2
     [*] --> draft
     draft --> submitted: submit
+    draft --> discarded: discard
     rejected --> submitted: submit
     submitted --> published: publish
     submitted --> rejected: reject
@@ -62,6 +64,7 @@ stateDiagram-v2
     frozen --> published: thaw
     published --> withdrawn: withdraw
     frozen --> withdrawn: withdraw
+    discarded --> [*]
     withdrawn --> [*]
 """
 
