@@ -293,11 +293,12 @@ def test_what_waits_for_a_run_costs_the_same_however_much_it_is(desk: Desk, monk
         assert duty.do() == 0
         return len(opened)
 
-    accepted(desk, "L1-T-OTHER", "of_housing")
+    waiting = {"of_housing": accepted(desk, "L8-T-ID", "of_housing")}
     one = asked_again()
-    for by in ("of_calm", "of_civil"):
-        accepted(desk, "L1-T-OTHER", by)
+    waiting |= {by: accepted(desk, "L8-T-ID", by) for by in ("of_calm", "of_civil")}
     assert asked_again() == one
+    for by, path in waiting.items():
+        assert desk.step(path, "withdraw", by).json()["state"] == "withdrawn"
 
 
 def test_nothing_is_closed_or_told_without_its_record(desk: Desk) -> None:
