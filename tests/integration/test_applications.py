@@ -652,6 +652,7 @@ def test_what_is_disputed_follows_the_resource_too_until_it_is_at_its_end(shared
         return found
 
     waiting, order, refused, contested, over = (dispute() for _ in range(5))
+    assert refusal(RejectedError, lambda: step(waiting, "hand_over", "officer", "civil")).code == "correction.own_department"
     order, refused = step(order, "accept", "reviewer"), step(refused, "refuse", "reviewer")
     contested = step(step(contested, "refuse", "reviewer"), "contest", "clerk")
     over = step(over, "withdraw", "clerk")

@@ -372,6 +372,8 @@ def test_hashes_under_a_contract_of_other_fields_prove_nothing_and_the_provider_
 
 
 def test_a_whole_resource_is_closed_by_the_provider_with_a_later_run_and_all_its_receivers_are_told(desk: Desk) -> None:
+    earlier = collect(desk)
+    collect(desk)
     query(desk, "of_housing", filter="licence_id = 'L1-T-BIZ'")
     look_up(desk, 2, "of_calm")
     path = asked(desk, None, "of_tax", type="2", content="去年的证照都没有有效期")
@@ -383,6 +385,7 @@ def test_a_whole_resource_is_closed_by_the_provider_with_a_later_run_and_all_its
     run = collect(desk)
     do(desk)
     assert desk.get(path, "of_tax").json()["state"] == "accepted"
+    assert told(desk.step(path, "resolve", "reviewer", why="mended", run=earlier)) == (422, "correction.no_later_run")
     assert told(desk.step(path, "resolve", "reviewer", why="mended", run="r0nothing")) == (422, "correction.no_later_run")
     done = desk.step(path, "resolve", "reviewer", why="mended", run=run).json()
     assert (done["state"], done["outcome"], done["run_after"]) == ("closed", "declared", run)
