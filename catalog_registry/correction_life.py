@@ -32,6 +32,7 @@ NEXT_OF_CORRECTION: Final[Mapping[tuple[CorrectionState, CorrectionEvent], Corre
         (_S.CONTESTED, _DO.UPHOLD): _S.UPHELD,
         (_S.CONTESTED, _DO.OVERRULE): _S.ACCEPTED,
         (_S.CONTESTED, _DO.WITHDRAW): _S.WITHDRAWN,
+        (_S.CONTESTED, _DO.HAND_OVER): _S.CONTESTED,
         (_S.ACCEPTED, _DO.HAND_OVER): _S.ACCEPTED,
         (_S.ACCEPTED, _DO.WITHDRAW): _S.WITHDRAWN,
         (_S.ACCEPTED, _DO.RESOLVE): _S.CLOSED,

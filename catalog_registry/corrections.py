@@ -263,7 +263,7 @@ class Corrections(Part):
                 "hash_before": _hex(row.hash_before),
                 "hash_after": _hex(row.hash_after),
             }
-            _write(change, row, CorrectionEvent.CLOSE, now=now, by=HUB, why=None, detail=detail)
+            write_correction(change, row, CorrectionEvent.CLOSE, now=now, by=HUB, why=None, detail=detail)
             change.session.flush()
             if record is not None:
                 record(change.session.connection().connection.driver_connection)
@@ -288,7 +288,7 @@ class Corrections(Part):
                 row.answered_by = who.id
             if event in _DECISIONS:
                 row.decided_by = who.id
-            _write(change, row, event, now=now, by=who.id, why=why.strip() or None, detail=detail)
+            write_correction(change, row, event, now=now, by=who.id, why=why.strip() or None, detail=detail)
             change.session.flush()
             return correction_record(row)
 
@@ -535,7 +535,7 @@ def _notice_record(row: CorrectionNotice, of: Correction) -> NoticeRecord:
     )
 
 
-def _write(
+def write_correction(
     change: Change,
     row: Correction,
     event: CorrectionEvent,

@@ -48,6 +48,37 @@ NEXT_OF_ITEM: Final[Mapping[tuple[ItemState, ItemEvent], ItemState]] = MappingPr
     }
 )
 
+
+class LicenceTypeState(StrEnum):
+    """Where a licence type stands."""
+
+    IN_FORCE = "in_force"
+    ENDED = "ended"
+
+
+class LicenceTypeEvent(StrEnum):
+    """What happens to a licence type. ``terms``: the hub says on which terms it is shared, whatever the store has of it."""
+
+    CHANGE = "change"
+    END = "end"
+    RETURN = "return"
+    TERMS = "terms"
+
+
+_L, _LE = LicenceTypeState, LicenceTypeEvent
+
+NEXT_OF_LICENCE_TYPE: Final[Mapping[tuple[LicenceTypeState, LicenceTypeEvent], LicenceTypeState]] = MappingProxyType(
+    {
+        (_L.IN_FORCE, _LE.CHANGE): _L.IN_FORCE,
+        (_L.IN_FORCE, _LE.TERMS): _L.IN_FORCE,
+        (_L.IN_FORCE, _LE.END): _L.ENDED,
+        (_L.ENDED, _LE.TERMS): _L.ENDED,
+        (_L.ENDED, _LE.RETURN): _L.IN_FORCE,
+    }
+)
+
+LICENCE_TYPE_LIFE: Final = Life("a licence type", code="licence_type.state", next=NEXT_OF_LICENCE_TYPE, at_the_end={})
+
 ITEM_LIFE: Final = Life("an item", code="item.state", next=NEXT_OF_ITEM, at_the_end={})
 
 

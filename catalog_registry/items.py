@@ -156,15 +156,18 @@ class Items(Part):
         """
         wanted = {item.code: item for item in items}
         with self._database.read() as session:
-            here = {
-                code: (digest, state)
-                for code, digest, state in session.execute(select(Item.code, Item.hash, Item.state).where(Item.owner == owner))
-            }
+            query = select(Item.code, Item.hash, Item.department, Item.state).where(Item.owner == owner)
+            here = {code: (digest, department, state) for code, digest, department, state in session.execute(query)}
+            departments = departments_by_credit_code(session)
         today = self._clock.now().astimezone(CHINA).date()
         gone = (
-            [code for code, (_, state) in here.items() if code not in wanted and state != ItemState.ENDED] if vanished else []
+            [code for code, (*_, state) in here.items() if code not in wanted and state != ItemState.ENDED] if vanished else []
         )
-        todo = [code for code, item in wanted.items() if here.get(code) != (item_hash(item), state_of(item, today))]
+        todo = [
+            code
+            for code, item in wanted.items()
+            if here.get(code) != (item_hash(item), departments.get(item.body_code or ""), state_of(item, today))
+        ]
         done = Brought(unchanged=len(wanted) - len(todo), kept=sum(code in kept for code in gone))
         todo += [code for code in gone if code not in kept]
         for start in range(0, len(todo), _BATCH):
@@ -197,11 +200,14 @@ class Items(Part):
                 return []
             row = Item(code=code, code_type=item.code_type, basic_code=item.basic_code, state=ItemState.IN_FORCE, version=0)
             session.add(row)
-        changed = item is not None and not enters and item_hash(item) != row.hash
+        changed = False
+        if item is not None and not enters:
+            said = (item_hash(item), departments.get(item.body_code or ""), owner)
+            changed = said != (row.hash, row.department, row.owner)
         steps = [str(event) for event in steps_to(ItemState(row.state), wanted, changed=changed)]
         events = [ENTER, *steps] if enters else steps
         document = dict(known_version(session, row).document) if item is None else item_document(item)
-        if item is not None:
+        if item is not None and events:  # what is said of one that has ended is no change until it returns
             row.name, row.body, row.hash = item.name, item.body, item_hash(item)
             row.department = departments.get(item.body_code or "")
         row.owner = owner

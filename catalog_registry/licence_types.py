@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from catalog_registry.acting import check_version
-from catalog_registry.item_life import ENTER
+from catalog_registry.item_life import ENTER, LICENCE_TYPE_LIFE, LicenceTypeEvent, LicenceTypeState
 from catalog_registry.item_records import Brought, LicenceTypeRecord, Owner
 from catalog_registry.items import LICENCE_TYPES, check_keeper, departments_by_credit_code, owner_of, refuse_owned
 from catalog_registry.records import StepRecord
@@ -21,15 +21,12 @@ from catalog_registry.store.rows import known, known_principal, principal_record
 from catalog_registry.store.tables import ItemLicenceType
 from schemas.licence_type import LicenceTerms, LicenceType, licence_type_document, read_licence_type, read_terms
 
-IN_FORCE: Final = "in_force"
-ENDED: Final = "ended"
-
-_TOLD: Final = {
+_TOLD: Final[Mapping[str, str]] = {
     ENTER: "licence_type.entered",
-    "change": "licence_type.changed",
-    "end": "licence_type.ended",
-    "return": "licence_type.returned",
-    "terms": "licence_type.terms_set",
+    LicenceTypeEvent.CHANGE: "licence_type.changed",
+    LicenceTypeEvent.END: "licence_type.ended",
+    LicenceTypeEvent.RETURN: "licence_type.returned",
+    LicenceTypeEvent.TERMS: "licence_type.terms_set",
 }
 
 
@@ -88,10 +85,14 @@ class LicenceTypes(Part):
                     changed=done.changed + (event not in (None, ENTER)),
                     unchanged=done.unchanged + (event is None),
                 )
-            gone = [row for row in here.values() if row.owner == owner and row.state != ENDED and row.code not in wanted]
+            gone = [
+                row
+                for row in here.values()
+                if row.owner == owner and row.state != LicenceTypeState.ENDED and row.code not in wanted
+            ]
             ending = [row for row in gone if row.code not in kept]
             for row in ending:
-                self._licence_type_step(change, row, "end", ENDED, by)
+                self._licence_type_step(change, row, LicenceTypeEvent.END, by)
         return Brought(done.entered, done.changed, len(ending), done.unchanged, len(gone) - len(ending))
 
     def set_licence_type(self, one: LicenceType, *, by: str, expected_version: int = 0) -> LicenceTypeRecord:
@@ -133,7 +134,7 @@ class LicenceTypes(Part):
             document = licence_type_document(terms)
             if row.terms != document:
                 row.terms = document
-                self._licence_type_step(change, row, "terms", row.state, who.id)
+                self._licence_type_step(change, row, LicenceTypeEvent.TERMS, who.id)
             session.flush()
             return _record(row, _items(session, [code]).get(code, ()))
 
@@ -148,24 +149,25 @@ class LicenceTypes(Part):
         departments: Mapping[str, str],
     ) -> str | None:
         """Take over what is said of a licence type; return what that was, None where it was said already."""
-        document = licence_type_document(one)
+        document, department = licence_type_document(one), departments.get(one.issuer_code or "")
         if row is None:
             terms = licence_type_document(LicenceTerms())
-            row = LicenceTypeRow(code=one.code, state=IN_FORCE, version=0, terms=terms)
+            row = LicenceTypeRow(code=one.code, state=LicenceTypeState.IN_FORCE, version=0, terms=terms)
             change.session.add(row)
             event = ENTER
-        elif row.state == ENDED:
-            event = "return"
-        elif row.document != document or row.owner != owner:
-            event = "change"
+        elif row.state == LicenceTypeState.ENDED:
+            event = LicenceTypeEvent.RETURN
+        elif (row.document, row.owner, row.department) != (document, owner, department):
+            event = LicenceTypeEvent.CHANGE
         else:
             return None
-        row.document, row.owner, row.department = document, owner, departments.get(one.issuer_code or "")
-        self._licence_type_step(change, row, event, IN_FORCE, by)
+        row.document, row.owner, row.department = document, owner, department
+        self._licence_type_step(change, row, event, by)
         return event
 
-    def _licence_type_step(self, change: Change, row: LicenceTypeRow, event: str, after: str, by: str) -> None:
-        before = None if event == ENTER else row.state
+    def _licence_type_step(self, change: Change, row: LicenceTypeRow, event: str, by: str) -> None:
+        before = None if event == ENTER else LicenceTypeState(row.state)
+        after = row.state if before is None else LICENCE_TYPE_LIFE.advance(before, LicenceTypeEvent(event))
         row.state, row.version, row.changed_at = after, row.version + 1, self._clock.now()
         change.session.flush()
         write_step(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from catalog_registry.affected import affected, consequence, ended, kept_fields
@@ -23,6 +23,7 @@ from catalog_registry.rules import refused
 from catalog_registry.states import ResourceState
 from catalog_registry.store.change import Change
 from catalog_registry.store.destruction_tables import Narrowing
+from catalog_registry.store.documents import write_documents
 from catalog_registry.store.history import resource_step, write_step
 from catalog_registry.store.notice_tables import Notice, Revision, RevisionHistory
 from catalog_registry.store.rows import grant_record, grants_of
@@ -56,8 +57,11 @@ class RevisionEffects(Grants, Notices):
         For the worker, as often as it likes: each step is taken once. Each revision is a change of its own, and one that cannot
         be moved holds up no other.
         """
+        withdrawn = select(Resource.name).where(Resource.state == ResourceState.WITHDRAWN)
+        on_its_way = or_(Revision.state.in_(TOLD_STATES), Revision.resource.in_(withdrawn))
         with self._database.read() as session:
-            waiting = session.scalars(select(Revision.id).where(Revision.state.in_(OPEN)).order_by(Revision.id)).all()
+            query = select(Revision.id).where(Revision.state.in_(OPEN), on_its_way).order_by(Revision.id)
+            waiting = session.scalars(query).all()
         moved = []
 
         def move(revision: str) -> None:
@@ -83,8 +87,6 @@ class RevisionEffects(Grants, Notices):
             self._revision_step(
                 change, row, RevisionEvent.WITHDRAW, by=HUB, department=resource.department, why="the resource is withdrawn"
             )
-            return
-        if row.state == RevisionState.PROPOSED:
             return
         contract = read_contract(row.odcs, where=row.id)
         evolution, touched = self._touched_by(change.session, resource, contract)
@@ -118,6 +120,7 @@ class RevisionEffects(Grants, Notices):
         resource_step(
             change.session, resource, "change", at=self._clock.now(), by=row.made_by, before=resource.state, detail=detail
         )
+        write_documents(change.session, resource, contract)
         told = {"grants": self._narrow_grants(change, row, contract)} if evolution.breaking else None
         self._revision_step(change, row, RevisionEvent.TAKE_EFFECT, by=HUB, department=resource.department, detail=told)
 

@@ -15,6 +15,7 @@ from catalog_registry.records import GrantRecord, PrincipalRecord
 from catalog_registry.rules import check_said, refused
 from catalog_registry.states import RESOURCE_LIFE, ResourceEvent, ResourceState
 from catalog_registry.store.change import Change
+from catalog_registry.store.documents import place_documents
 from catalog_registry.store.history import end_withdrawal, resource_step
 from catalog_registry.store.notice_tables import Withdrawal
 from catalog_registry.store.rows import grants_of, known, known_principal, principal_record
@@ -128,6 +129,7 @@ class Withdrawals(Notices):
             change, row, ResourceEvent.WITHDRAW, "resource.withdrawn", plan.made_by, plan.why, detail, before=before
         )
         change.session.flush()
+        place_documents(change.session, row)
 
     def _resource_to_withdraw(self, change: Change, name: str, by: str, version: int) -> tuple[Resource, PrincipalRecord]:
         row = known(change.session, Resource, name, "resource")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from catalog_registry.correction_records import CorrectionRecord
 from catalog_registry.correction_words import NoticeKind
 from exchange.corrections.receivers import receivers
-from exchange.corrections.row import Looked, look, proved_run
+from exchange.corrections.row import Looked, look, newest_runs
 from exchange.trust.ledger import Ledger
 from exchange.trust.record import LedgerRecord
 from schemas.errors import OneDoorError, TransientError
@@ -36,8 +36,13 @@ class Corrections:
     def do(self) -> int:
         """Close and tell what there is now, and return how many of both. One that fails does not stop the others."""
         done = 0
-        for correction in self.hub.registry.corrections_to_prove():
-            done += self._each(correction, lambda one=correction: self._close(one))
+        waiting = self.hub.registry.corrections_to_prove()
+        runs = newest_runs(self.hub, {correction.resource for correction in waiting})
+        self._looked = {one.id: self._looked[one.id] for one in waiting if one.id in self._looked}
+        for correction in waiting:
+            run = runs.get(correction.resource)
+            if run is not None and run.id not in (correction.run_before, self._looked.get(correction.id)):
+                done += self._each(correction, lambda one=correction: self._close(one))
         for correction, kind in self.hub.registry.corrections_to_tell():
             done += self._each(correction, lambda one=correction, what=kind: self._tell(one, what))
         return done
@@ -52,9 +57,6 @@ class Corrections:
             return 0
 
     def _close(self, correction: CorrectionRecord) -> bool:
-        run = proved_run(self.hub, correction.resource)
-        if run is None or run.id in (correction.run_before, self._looked.get(correction.id)):
-            return False
         seen = self._look(correction)
         manifest: dict[str, str | int] = {
             "correction": correction.id,
@@ -68,7 +70,6 @@ class Corrections:
         if closed is None:
             self._looked[correction.id] = seen.run.id
             return False
-        self._looked.pop(correction.id, None)
         self.hub.log.info("correction closed", correction=correction.id, outcome=closed.outcome, run=closed.run_after)
         return True
 

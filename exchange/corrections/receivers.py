@@ -2,7 +2,7 @@
 
 A look-up's record names the rows that it gave. A query's record holds which fields it gave of which run, how many rows, and the
 sum of their hashes: of one row that sum is the row's hash, so that it is sure; of more it may have given the row. A grant whose
-row filter does not let the row through as it was disputed never gave it.
+row filter does not let the row through as it was disputed never gave it; where that cannot be known, it may have.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ def receivers(hub: Hub, correction: CorrectionRecord, seen: Looked | None) -> li
     passing = set(correction.let_through)
     if seen is not None and seen.row.hash is not None and seen.row.hash.hex() == correction.hash_before:
         passing |= set(let_through(hub, seen))  # grants made since it was asked
+    elif correction.hash_before is not None:  # the row changed: what a filter made since would have said of it is not known
+        passing |= {grant.id for grant in grants.values() if grant.made_at > correction.made_at}
     uses: defaultdict[str, _Uses] = defaultdict(_Uses)
     for record, certain in chain(_lookups(hub, correction, grants), _queries(hub, correction, grants, passing)):
         if record.department is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -40,6 +40,11 @@ WHERE resource = %(resource)s AND state = 'proved' AND (%(run)s::text IS NULL OR
 ORDER BY started_at DESC LIMIT 1
 """
 
+_EACH_NEWEST: Final = """
+SELECT DISTINCT ON (resource) resource, id, contract_version, started_at, ended_at FROM exchange.run
+WHERE resource = ANY (%s) AND state = 'proved' ORDER BY resource, started_at DESC
+"""
+
 _ANSWER: Final = "SELECT record FROM trust.ledger WHERE chain = %(chain)s AND n = %(n)s AND kind = 'licence.lookup'"
 
 
@@ -69,6 +74,14 @@ def proved_run(hub: Hub, resource: str, run: str | None = None) -> ProvedRun | N
     """Return a proved run of a resource, the newest where none is named; None where there is none."""
     with translated(), hub.connect() as connection:
         return _proved(connection, resource, run)
+
+
+def newest_runs(hub: Hub, resources: Collection[str]) -> dict[str, ProvedRun]:
+    """Return the newest proved run of each of these resources that has one, by one question."""
+    if not resources:
+        return {}
+    with translated(), hub.connect() as connection:
+        return {name: ProvedRun(*run) for name, *run in connection.execute(_EACH_NEWEST, [list(resources)])}
 
 
 def given_key(given: Mapping[str, str], keys: KeyRing) -> KeyOf:

@@ -284,8 +284,14 @@ class Worker:
                 except OneDoorError as error:
                     connection.rollback()
                     self.hub.log.error("duty held up", duty=duty.name, worker=self.name, **runs.error_json(error))
-                    if connection.closed:
-                        return
+                except Exception as error:  # noqa: BLE001 - the others are still to be done; no message, it may hold a row
+                    connection.rollback()
+                    due[duty.name] = time.monotonic() + max(duty.every_s, PAUSE_S)
+                    self.hub.log.critical(
+                        "duty defect", duty=duty.name, worker=self.name, error=type(error).__name__, at=raised_at(error)
+                    )
+                if connection.closed:
+                    return
 
     def _take_changes(self) -> None:
         """Put in force what is due of the registry's contracts, and withdraw what is to be withdrawn by now."""

@@ -14,6 +14,8 @@ from psycopg import sql
 
 from catalog_registry.application_clock import clocks_of
 from catalog_registry.clocks import rules
+from catalog_registry.correction_records import CorrectionRecord, RowSeen
+from catalog_registry.correction_words import CorrectionType
 from catalog_registry.records import ApplicationRecord, RegisteredResource
 from catalog_registry.registry import Registry
 from catalog_registry.snapshot import read_dags_json
@@ -22,10 +24,12 @@ from exchange.trust.grant import Allowed, Ask, Reason, Refused, authorise
 from schemas.catalogue_form import read_entry
 from schemas.clock import FakeClock
 from schemas.errors import DeniedError, OneDoorError, RejectedError
+from schemas.ids import new_id
 from schemas.secret import Secret
 from schemas.workdays import calendar
 from tests.catalogue_entry import entry_json
 from tests.contract_text import contract_text
+from tests.registry_people import heard
 
 NOW = datetime(2026, 11, 2, 1, tzinfo=UTC)
 UNTIL = NOW + timedelta(days=365)
@@ -634,6 +638,48 @@ def test_what_waits_for_an_answer_follows_the_resource_to_the_department_that_ha
     assert last.detail == {"from": "market", "to": "tax"}
     current = shared.application(in_review.id)
     assert shared.approve_application(in_review.id, by="stranger", version=current.version).state == "granted"
+
+
+def test_what_is_disputed_follows_the_resource_too_until_it_is_at_its_end(shared: Registry) -> None:
+    answer(shared, checked(shared))
+
+    def dispute(by: str = "clerk") -> CorrectionRecord:
+        row = RowSeen(new_id("row", NOW), ("1",), b"\x01" * 16, "run1", "1.0.0")
+        return shared.ask_correction("staff", by=by, type_=CorrectionType.WRONG, seal=lambda _: b"sealed", row=row)
+
+    def step(of: CorrectionRecord, what: str, by: str, *more: str, why: str = "与原件一致") -> CorrectionRecord:
+        found: CorrectionRecord = getattr(shared, f"{what}_correction")(of.id, *more, by=by, version=of.version, why=why)
+        return found
+
+    waiting, order, refused, contested, over = (dispute() for _ in range(5))
+    assert refusal(RejectedError, lambda: step(waiting, "hand_over", "officer", "civil")).code == "correction.own_department"
+    order, refused = step(order, "accept", "reviewer"), step(refused, "refuse", "reviewer")
+    contested = step(step(contested, "refuse", "reviewer"), "contest", "clerk")
+    over = step(over, "withdraw", "clerk")
+    away = step(dispute(), "hand_over", "officer", "centre", why="the centre answers")
+    shared.ensure_system("tax_system", "税务系统", "tax")
+    shared.add_source("tax_db", Secret("postgresql://reader@db.local/tax"), system="tax_system")
+    moved = contract_text(version="2.0.0", department="tax", system="tax_system", source="tax_db")
+    heard(shared)
+    shared.register_resource(moved, by="setup")
+    assigned = {c.id: c.assigned for c in shared.corrections()}
+    assert assigned == {
+        waiting.id: "tax",
+        order.id: "tax",
+        contested.id: "tax",
+        refused.id: "market",
+        over.id: "market",
+        away.id: "centre",
+    }
+    told = [subject for type_, subject in heard(shared) if type_ == "correction.handed_over"]
+    assert told == sorted([waiting.id, order.id, contested.id])
+    last = shared.correction_history(order.id)[-1]
+    assert (last.event, last.by, last.from_state, last.to_state, last.n) == ("hand_over", "setup", "accepted", "accepted", 3)
+    assert last.detail == {"from": "market", "to": "tax"}
+    since, current = shared.correction(order.id), shared.correction(waiting.id)
+    assert since.state_at == order.state_at
+    assert refusal(DeniedError, lambda: step(current, "accept", "reviewer")).code == "registry.other_department"
+    assert step(current, "accept", "stranger").state == "accepted"
 
 
 def test_the_provider_has_the_time_that_the_catalogues_sharing_type_gives(shared: Registry, clock: FakeClock) -> None:

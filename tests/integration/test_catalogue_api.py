@@ -258,6 +258,7 @@ def test_a_draft_is_discarded_by_its_department_on_the_version_it_was_decided_on
     assert told(discard("editor", **{"if-match": '"9"'})) == (412, "registry.conflict")
     assert told(discard("consumer", **{"if-match": '"1"'})) == (404, "resource.unknown")
     done = discard("editor", **{"if-match": '"1"'})
+    assert done.status_code == 200, done.text
     assert (done.status_code, done.json()["state"], done.headers["etag"]) == (200, "discarded", '"2"')
     record = counter.ledger("registry.resource")[-1]
     assert (record["outcome"], record["resource"]) == ("done", "mistake")

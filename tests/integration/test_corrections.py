@@ -274,6 +274,33 @@ def test_two_workers_close_and_tell_once(desk: Desk) -> None:
     assert desk.office.made.rows(told_calm, correction, "corrected") == [(1,)]
 
 
+def test_what_waits_for_a_run_costs_the_same_however_much_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = desk.office.hub
+    duty, opened = Corrections(hub), []
+    connect = type(hub).connect
+
+    def counted(of: Any, **more: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            opened.append(of)
+        return connect(of, **more)
+
+    monkeypatch.setattr(type(hub), "connect", counted)
+
+    def asked_again() -> int:
+        duty.do()
+        duty.do()
+        opened.clear()
+        assert duty.do() == 0
+        return len(opened)
+
+    waiting = {"of_housing": accepted(desk, "L8-T-ID", "of_housing")}
+    one = asked_again()
+    waiting |= {by: accepted(desk, "L8-T-ID", by) for by in ("of_calm", "of_civil")}
+    assert asked_again() == one
+    for by, path in waiting.items():
+        assert desk.step(path, "withdraw", by).json()["state"] == "withdrawn"
+
+
 def test_nothing_is_closed_or_told_without_its_record(desk: Desk) -> None:
     path = accepted(desk, "L3-T-OTHER", "of_housing")
     ident = path.rpartition("/")[2]
@@ -345,6 +372,8 @@ def test_hashes_under_a_contract_of_other_fields_prove_nothing_and_the_provider_
 
 
 def test_a_whole_resource_is_closed_by_the_provider_with_a_later_run_and_all_its_receivers_are_told(desk: Desk) -> None:
+    earlier = collect(desk)
+    collect(desk)
     query(desk, "of_housing", filter="licence_id = 'L1-T-BIZ'")
     look_up(desk, 2, "of_calm")
     path = asked(desk, None, "of_tax", type="2", content="去年的证照都没有有效期")
@@ -356,6 +385,7 @@ def test_a_whole_resource_is_closed_by_the_provider_with_a_later_run_and_all_its
     run = collect(desk)
     do(desk)
     assert desk.get(path, "of_tax").json()["state"] == "accepted"
+    assert told(desk.step(path, "resolve", "reviewer", why="mended", run=earlier)) == (422, "correction.no_later_run")
     assert told(desk.step(path, "resolve", "reviewer", why="mended", run="r0nothing")) == (422, "correction.no_later_run")
     done = desk.step(path, "resolve", "reviewer", why="mended", run=run).json()
     assert (done["state"], done["outcome"], done["run_after"]) == ("closed", "declared", run)
@@ -405,6 +435,33 @@ def test_only_those_are_told_whose_grant_gives_the_row_and_the_field(desk: Desk)
     found = notices(desk, path, "wrong")
     assert found.get("filtered_in") is False
     assert not found.keys() & {"filtered_out", "other_field", "one_other", "none_found"}
+
+
+def test_who_gets_a_grant_with_a_row_filter_while_it_is_disputed_is_told_of_its_end_too(desk: Desk) -> None:
+    row = "L3-T-BIZ"
+    path = asked(desk, row, "of_calm")
+
+    def granted(code: str, row_filter: str) -> None:
+        desk.office.hub.registry.ensure_department(code, code)
+        desk.client(f"of_{code}", code, "consumer")
+        desk.office.give(desk.clients[f"of_{code}"], items=(), fields=("licence_id", "licence_number"), row_filter=row_filter)
+        desk.office.refresh()
+        assert query(desk, f"of_{code}")
+
+    granted("since_asked", "licence_type = 'T-BIZ'")
+    granted("since_asked_others", "licence_type = 'T-ID'")
+    assert desk.step(path, "accept", "reviewer").status_code == 200
+    do(desk)
+    eventually(lambda: bool(notices(desk, path, "wrong")))
+    wrong = notices(desk, path, "wrong")
+    assert wrong.get("since_asked") is False
+    assert "since_asked_others" not in wrong
+    granted("since_told", "licence_type = 'T-BIZ'")
+    mend(desk, row, "440221-3-MENDED")
+    do(desk)
+    eventually(lambda: bool(notices(desk, path, "corrected")))
+    corrected = notices(desk, path, "corrected")
+    assert corrected.keys() >= wrong.keys() | {"since_told"}
 
 
 def test_a_row_whose_key_is_personal_is_named_by_its_pseudonym_and_found_in_the_ledger(desk: Desk) -> None:

@@ -22,7 +22,7 @@ from schemas.item import ServiceItem
 from schemas.licence_type import LicenceSharing, LicenceType, read_licence_type, read_terms
 from schemas.secret import Secret
 from tests.contract_text import contract_text
-from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN, TOWN_CODE, a_handbook, item, read_back
+from tests.items import BASIC, CIVIL, CODE, MARKET, TOWN, TOWN_CODE, a_handbook, credit, item, read_back
 
 OWNER = "item_catalogue"
 KIND = f"{MARKET}001"
@@ -115,6 +115,33 @@ def test_doing_it_again_changes_nothing_and_raises_no_version(registry: Registry
     version = registry.version()
     assert bring(registry, town, item()) == (0, 0, 0, 2)
     assert registry.version() == version
+
+
+def test_what_is_said_of_an_item_that_has_ended_is_no_change_until_it_returns(registry: Registry) -> None:
+    bring(registry, item())
+    bring(registry, item(cancelled_on="2026-11-01"))
+    before = registry.item(CODE), registry.item_versions(CODE)
+    renamed = item(name="食品经营许可设立（新）", cancelled_on="2026-11-01")
+    assert bring(registry, renamed)[:3] == (0, 0, 0)
+    assert (registry.item(CODE), registry.item_versions(CODE)) == before
+    bring(registry, replace(renamed, cancelled_on=None))
+    assert (registry.item(CODE).name, registry.item_version(CODE).event) == (renamed.name, "return")
+
+
+def test_a_department_that_is_registered_later_is_the_one_that_performs_and_issues(registry: Registry) -> None:
+    body = credit(9)
+    village = item(code=f"{body}4{BASIC}", ways=[])
+    kind = LicenceType("village_permit", "村镇许可", "新镇人民政府", issuer_code=body)
+    bring(registry, village)
+    registry.bring_licence_types([kind], owner=OWNER, by="run r1")
+    assert (registry.item(village.code).department, registry.licence_type("village_permit").department) == (None, None)
+    registry.ensure_department("village", "新镇人民政府", credit_code=body)
+    assert bring(registry, village) == (0, 1, 0, 0)
+    assert registry.bring_licence_types([kind], owner=OWNER, by="run r2").changed == 1
+    assert (registry.item(village.code).department, registry.licence_type("village_permit").department) == ("village",) * 2
+    assert events(registry, village.code) == ["item.entered", "item.changed"]
+    assert events(registry, "village_permit") == ["licence_type.entered", "licence_type.changed"]
+    assert bring(registry, village) == (0, 0, 0, 1)
 
 
 def test_what_the_system_has_no_more_is_ended_not_deleted_and_may_come_back(registry: Registry, clock: FakeClock) -> None:
@@ -216,8 +243,10 @@ def test_a_system_that_comes_takes_over_what_was_kept_by_hand(registry: Registry
     registry.set_item(item(), by="chen")
     registry.set_item(item(code="OLD-1", body_code=MARKET, ways=[]), by="chen")
     share_items(registry)
-    assert bring(registry, item(visits=0)) == (0, 1, 0, 0)
+    assert bring(registry, item()) == (0, 1, 0, 0)
     assert (registry.item(CODE).owner, registry.item("OLD-1").owner) == (OWNER, None)
+    assert events(registry, CODE) == ["item.entered", "item.changed"]
+    assert bring(registry, item()) == (0, 0, 0, 1)
     assert registry.item("OLD-1").state is ItemState.IN_FORCE
 
 

@@ -150,6 +150,14 @@ def test_one_person_proposes_a_change_and_another_agrees_to_it(registry: Registr
     assert registry.resource("staff").version == "1.1.0"
 
 
+def test_what_waits_for_its_review_holds_up_no_change_of_the_registry(registry: Registry, hub_db: str) -> None:
+    made = registry.propose_revision(with_note(), by="editor")
+    with psycopg.connect(hub_db) as other:
+        other.execute("SELECT * FROM registry.version FOR UPDATE")
+        assert registry.move_revisions() == []
+    assert state(registry, made) == "proposed"
+
+
 def test_a_rejected_change_has_a_reason_and_changes_nothing(registry: Registry) -> None:
     made = registry.propose_revision(with_note(), by="editor")
     reject = {"by": "officer", "version": made.version}

@@ -5,13 +5,14 @@ change.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from catalog_registry.acting import Sight
+from catalog_registry.clocks import rules
 from catalog_registry.facets import Facet, Freshness, Quality, Ran
 from catalog_registry.harvest.documents import Document, Read
 from catalog_registry.records import Cover, Receiver, ReceiverKind, RegisteredResource
@@ -27,6 +28,7 @@ from schemas.catalogue_form import read_entry
 from schemas.clock import FakeClock
 from schemas.errors import RejectedError
 from schemas.secret import Secret
+from schemas.workdays import calendar
 from tests.catalogue_entry import CREDIT_CODE, entry_json
 from tests.contract_text import contract_text
 
@@ -438,6 +440,27 @@ def test_datasets_of_other_catalogues_are_found_beside_the_own_until_they_are_go
     assert names(registry.search("殡仪馆", ALL)) == [other]
     registry.remove_catalogue("city")
     assert names(registry.search("", ALL)) == ["staff"]
+
+
+def test_what_the_worker_puts_in_force_or_withdraws_is_found_as_it_is_then(registry: Registry) -> None:
+    for name, role in (("editor", "provider_editor"), ("reviewer", "provider_reviewer")):
+        registry.create_person(name, "market", roles=(role,))
+    clock = registry._clock
+    assert isinstance(clock, FakeClock)
+    made = registry.propose_revision(contract_text("staff", version="2.0.0", field="rank"), by="editor")
+    rule, of = rules()["contract.breaking_notice"], calendar()
+    registry.approve_revision(made.id, by="reviewer", version=made.version, rule=rule, of=of)
+    assert names(registry.search("rank", NOBODY)) == []
+    assert [one.state for one in registry.move_revisions()] == ["in_force"]
+    assert names(registry.search("rank", NOBODY)) == ["staff"]
+
+    version = registry.resource("staff").row_version
+    registry.plan_withdrawal("staff", date(2026, 12, 1), by="reviewer", version=version, why="理由")
+    assert names(registry.search("rank", CIVIL)) == ["staff"]
+    clock.advance(timedelta(days=30))
+    assert len(registry.take_withdrawals()) == 1
+    assert names(registry.search("rank", CIVIL)) == []
+    assert names(registry.search("rank", MARKET)) == ["staff"]
 
 
 def test_what_is_shared_after_all_is_seen_by_all(registry: Registry) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from catalog_registry.store import migrate
 from schemas.catalogue_form import read_entry
+from schemas.odcs import write_contract
 from tests.catalogue_entry import CREDIT_CODE, entry_json
-from tests.integration.test_registry_api import PROVIDER, Desk, told
-from tests.integration.test_registry_api import desk as desk
+from tests.desk import PROVIDER, Desk, a_resource, told
+from tests.desk import desk as desk
 from tests.integration.test_registry_cli import Onedoor
 from tests.integration.test_search import NOT_SHARED
 from tests.office import LICENCES, moved
@@ -47,9 +48,6 @@ def catalogue(desk: Desk) -> Desk:
 
 
 def desk_contract(name: str) -> str:
-    from schemas.odcs import write_contract
-    from tests.integration.test_registry_api import a_resource
-
     return write_contract(a_resource(name))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from exchange.settings import Settings
 from tests.hub import a_hub
+from tests.office import Heard
 
 PATIENCE_S = 30.0
 
@@ -65,3 +66,21 @@ def test_a_bus_that_is_away_holds_up_no_checkpoint(settings: Settings, empty_db:
             assert sealed.done.wait(PATIENCE_S)
         finally:
             go_on.set()
+
+
+def test_a_duty_with_a_defect_does_not_keep_those_after_it_from_being_done(
+    settings: Settings, empty_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, heard = Seen(3), Heard()
+
+    def broken(*_: Any) -> int:
+        raise KeyError("a row")
+
+    monkeypatch.setattr("exchange.trust.usage.count_usage", broken)
+    monkeypatch.setattr("exchange.worker.worker.ask_destructions", asked)
+    with a_hub(settings, empty_db, more={"lease_s": 5.0}) as made:
+        made.hub.__dict__["log"] = heard
+        assert asked.done.wait(PATIENCE_S)
+    told = [e for e in heard.events if e["event"] == "duty defect"]
+    assert {(e["duty"], e["error"]) for e in told} <= {("usage", "KeyError")}
+    assert "a row" not in str(heard.events)

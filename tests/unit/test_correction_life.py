@@ -32,7 +32,7 @@ CORRECTION = {
     "submitted": {"accept": "accepted", "refuse": "refused", "withdraw": "withdrawn", "hand_over": "submitted"},
     "accepted": {"hand_over": "accepted", "withdraw": "withdrawn", "resolve": "closed", "close": "closed"},
     "refused": {"contest": "contested"},
-    "contested": {"uphold": "upheld", "overrule": "accepted", "withdraw": "withdrawn"},
+    "contested": {"uphold": "upheld", "overrule": "accepted", "withdraw": "withdrawn", "hand_over": "contested"},
     "upheld": {},
     "withdrawn": {},
     "closed": {},

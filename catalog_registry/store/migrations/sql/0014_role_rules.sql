@@ -19,7 +19,7 @@ BEGIN
             broken := 'begins_as_draft';
         END IF;
     ELSIF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
-        ('draft', 'submitted'), ('rejected', 'submitted'), ('submitted', 'published'), ('submitted', 'rejected'),
+        ('draft', 'submitted'), ('draft', 'discarded'), ('rejected', 'submitted'), ('submitted', 'published'), ('submitted', 'rejected'),
         ('published', 'frozen'), ('frozen', 'published'), ('published', 'withdrawn'), ('frozen', 'withdrawn')) THEN
         broken := 'goes_its_way';
     ELSIF OLD.state NOT IN ('draft', 'rejected')
