@@ -40,7 +40,8 @@ class Credentials(Part):
 
         Raises:
             DeniedError: who asks may not: it is the machine itself, or makes accounts.
-            RejectedError: it is unknown, no machine, revoked, or was changed meanwhile; or the overlap is above 30 days.
+            RejectedError: it is unknown, no machine, revoked, or was changed meanwhile; it has roles and somebody else asks; or
+                the overlap is above 30 days.
         """
         if not timedelta(0) <= overlap <= MOST_OVERLAP:
             raise refused(f"an overlap is 0 to {MOST_OVERLAP.days} days", "principal.overlap")
@@ -48,6 +49,13 @@ class Credentials(Part):
         secret_hash = hashed(secret)
         with self._database.change() as change:
             row = self._machine(change.session, principal, asked)
+            if asked is not None and row.roles and known_principal(change.session, asked.by).id != row.id:
+                raise refused(  # or one person alone could act as any machine
+                    "a machine with roles changes its secret itself",
+                    "principal.secret_of_roles",
+                    where=row.name,
+                    remedy="let the security administrator take its roles until it has a new one, or rotate it on the console",
+                )
             newest, *_ = self._secrets(change.session, row.id)
             self._end(change, row, now, keep=newest.n if overlap else 0)
             if overlap:

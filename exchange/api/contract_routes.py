@@ -19,6 +19,7 @@ from catalog_registry.asked import (
 from catalog_registry.exports.national import from_national, is_national
 from catalog_registry.records import (
     ContractVersionRecord,
+    Cover,
     EntryRecord,
     GrantRecord,
     PrincipalRecord,
@@ -55,7 +56,7 @@ from exchange.api.registry_frame import (
     unseen,
     version_of,
 )
-from exchange.api.registry_routes import RESOURCE_KIND, RESOURCES, answer_resource, seen_resource
+from exchange.api.registry_routes import RESOURCE_KIND, RESOURCES, answer_resource, seen_in_any_state, seen_resource
 from exchange.api.services import Services
 from schemas.catalogue import CatalogueEntry, SharingType
 from schemas.catalogue_form import entry_document, read_entry
@@ -201,9 +202,10 @@ def _entry_routes(route: Callable[..., Add], services: Services) -> None:
     async def entry(request: Request) -> Response:
         """Show what the official catalogue says of a resource."""
         seen = sight(asker_of(services, request))
-        found = await seen_resource(services, seen, request.path_params["name"])
+        found = await seen_in_any_state(services, seen, request.path_params["name"])
         record = await in_thread(services.reads, lambda: services.hub.registry.entry(found.name))
-        return _entry_answer(found.name, record, whole=seen.of_department(found.department))
+        whole = not isinstance(found, Cover) and seen.of_department(found.department)
+        return _entry_answer(found.name, record, whole=whole)
 
     @route(
         "PUT", "/{name}/entry", summary="Set a catalogue entry", body=EntryBody, answer=EntryAnswer, tagged=True, who=OF_ENTRIES
@@ -211,7 +213,9 @@ def _entry_routes(route: Callable[..., Add], services: Services) -> None:
     async def set_entry(request: Request) -> Response:
         """Give a resource its entry, the first on the ETag "0"; with the first it gets its official code."""
         who = asker_of(services, request)
-        found = await seen_resource(services, sight(who), request.path_params["name"])
+        found = await seen_in_any_state(services, sight(who), request.path_params["name"])
+        if isinstance(found, Cover):
+            raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
         asked = Asked(who.id, version_of(request, found.name))
         body = await body_of(request, EntryBody, most_bytes=MOST_BYTES)
         given = _read_entry(body.entry, found.name)

@@ -43,10 +43,15 @@ _Place = tuple[ReceiverKind, str, str]
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 
+RECEIVING: Final = "consumer"
+"""The role of accounts that are given data."""
+
+
 class Reason(StrEnum):
     """Why something is refused. For the ledger and for ``explain``; a refused caller is not told which."""
 
     PRINCIPAL_REVOKED = "principal_revoked"
+    ROLE = "role"
     RESOURCE = "resource"  # unknown, or not published
     NO_GRANT = "no_grant"
     NOT_YET = "not_yet"
@@ -301,6 +306,8 @@ def ended(grant: Grant, now: datetime) -> Reason | None:
 def _general(ask: Ask, grants: GrantIndex, now: datetime) -> tuple[Reason, ...]:
     if ask.principal.revoked_at is not None:
         return (Reason.PRINCIPAL_REVOKED,)
+    if RECEIVING not in ask.principal.roles:  # an account that somebody made for itself has none until another gives it one
+        return (Reason.ROLE,)
     if not grants.published(ask.resource):
         return (Reason.RESOURCE,)
     if not _PURPOSE.fullmatch(ask.purpose):

@@ -19,6 +19,7 @@ MOST: Final = 100
 WORDS: Final[Mapping[Reason, tuple[str, str]]] = MappingProxyType(
     {
         Reason.PRINCIPAL_REVOKED: ("the account is revoked", "账号已注销"),
+        Reason.ROLE: ("the account has not the role consumer", "账号没有使用方角色"),
         Reason.RESOURCE: ("there is no such resource, or it is not published", "资源不存在或未发布"),
         Reason.NO_GRANT: (
             "there is no grant of this resource for the account, its system or its department",

@@ -9,9 +9,11 @@ import httpx
 import psycopg
 import pytest
 
+from catalog_registry.asked import Asked
 from catalog_registry.credentials import USE_NOTED_EVERY
 from catalog_registry.harvest.documents import Document, Read
 from exchange.trust.tokens import issue
+from schemas.errors import RejectedError
 from schemas.odcs import write_contract
 from schemas.secret import Secret
 from tests.catalogue_entry import entry_json
@@ -373,6 +375,20 @@ def test_a_machine_rotates_its_own_secret_and_the_old_one_is_good_until_the_over
     assert proves(desk, client, first.reveal())
     desk.office.clock.shift = timedelta(seconds=3610)
     assert (proves(desk, client, first.reveal()), proves(desk, client, second)) == (False, True)
+
+
+def test_the_secret_of_a_machine_with_roles_is_changed_by_nobody_else(desk: Desk) -> None:
+    registry = desk.office.hub.registry
+    client, _, first = desk.office.machine("guarded", granted=False)
+    administrator = registry.create_person("system.administrator", PROVIDER, roles=("system_administrator",)).id
+    held = registry.principal(client)
+    with pytest.raises(RejectedError) as refusal:
+        registry.rotate_secret(client, asked=Asked(administrator, held.version))
+    assert refusal.value.code == "principal.secret_of_roles"
+    assert proves(desk, client, first.reveal())
+    without = registry.set_roles(client, ())
+    _, second = registry.rotate_secret(client, asked=Asked(administrator, without.version))
+    assert (proves(desk, client, first.reveal()), proves(desk, client, second.reveal())) == (False, True)
 
 
 def test_of_three_secrets_the_oldest_ends_and_an_overlap_can_be_ended_before_its_time(desk: Desk) -> None:

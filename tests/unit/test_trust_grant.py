@@ -118,6 +118,13 @@ def test_what_is_outside_the_grant_is_refused_with_its_reason(ask: Ask, terms: d
     assert authorise(ask, grants=index(grant(**terms)), now=NOW) == Refused((reason,))
 
 
+def test_an_account_without_the_role_of_those_who_are_given_data_gets_nothing_of_its_departments_grants() -> None:
+    asker = replace(INTAKE, id="p2", roles=("auditor", "provider_editor"))
+    held = index(grant(receiver=Receiver(ReceiverKind.DEPARTMENT, "hall")), grant(id="g2"))
+    assert isinstance(authorise(ASK, grants=held, now=NOW), Allowed)
+    assert authorise(structs.replace(ASK, principal=asker), grants=held, now=NOW) == Refused((Reason.ROLE,))
+
+
 def test_explain_gives_the_reasons_of_each_grant() -> None:
     grants = index(grant(id="g1", revoked_at=NOW), grant(id="g2", purposes=("audit",), items=("i9",)), grant(id="g3"))
     told = {one.grant: one.reasons for one in explain(ASK, grants=grants, now=NOW)}
