@@ -53,6 +53,10 @@ DUTIES_OF_APPLICATION: Final[Mapping[ApplicationEvent, tuple[Duty, ...]]] = Mapp
 
 APPLYING: Final = (_CONSUMER,)
 
+RECEIVER: Final = "consumer"
+RECEIVING: Final = (Duty(RECEIVER, own=False),)
+"""Who is given data, as far as a grant allows."""
+
 IMPORTING: Final = (_EDITOR, _CENTRE)
 """Who registers resources of the catalogue in bulk. An editor: drafts of the own department; the centre: whatever there is."""
 

@@ -66,7 +66,7 @@ def unhinted() -> Iterator[None]:
         _HINTS.reset(before)
 
 
-_LISTED: Final = ("source", "resource", "grant", "principal", "application", "correction", "demand")
+_LISTED: Final = ("source", "resource", "grant", "principal", "application", "correction", "demand", "department", "system")
 """What a command lists: the hint of a refusal."""
 
 

@@ -19,7 +19,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
-from catalog_registry.acting import EVERYBODY
+from catalog_registry.acting import EVERYBODY, RECEIVING
 from catalog_registry.credentials import USE_NOTED_EVERY
 from exchange.api.areas import FORMS, ROUTES
 from exchange.api.asking import asks_from
@@ -56,8 +56,8 @@ resource under a grant. Identifiers of people stand in bodies only. Errors are R
 
 OUTSIDE: Final = (
     ("POST", "/api/v1/token", "token", "Get an access token", (), "a client's id and secret, from its networks"),
-    ("POST", PATH, "licences", "Look up a holder's licences for a case", EVERYBODY, "what its grants allow, for a known case"),
-    ("POST", RECORDS, "resources", "Query the records of a resource", EVERYBODY, "what its grants allow"),
+    ("POST", PATH, "licences", "Look up a holder's licences for a case", RECEIVING, "what its grants allow, for a known case"),
+    ("POST", RECORDS, "resources", "Query the records of a resource", RECEIVING, "what its grants allow"),
     ("POST", EXPLAIN, "authorisations", "Ask whether something is allowed", EVERYBODY, "of itself; officers of any account"),
     ("GET", "/health/live", "health", "Is the process alive?", (), ""),
     ("GET", "/health/ready", "health", "Can the hub do its work?", (), ""),

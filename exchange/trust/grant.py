@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from catalog_registry.acting import RECEIVER
 from catalog_registry.records import GrantRecord as Grant
 from catalog_registry.records import PrincipalRecord as Principal
 from catalog_registry.records import ReceiverKind
@@ -41,10 +42,6 @@ _Place = tuple[ReceiverKind, str, str]
 """Kind and code of a receiver, and a resource."""
 
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_]{0,47}")
-
-
-RECEIVING: Final = "consumer"
-"""The role of accounts that are given data."""
 
 
 class Reason(StrEnum):
@@ -306,7 +303,7 @@ def ended(grant: Grant, now: datetime) -> Reason | None:
 def _general(ask: Ask, grants: GrantIndex, now: datetime) -> tuple[Reason, ...]:
     if ask.principal.revoked_at is not None:
         return (Reason.PRINCIPAL_REVOKED,)
-    if RECEIVING not in ask.principal.roles:  # an account that somebody made for itself has none until another gives it one
+    if RECEIVER not in ask.principal.roles:  # an account that somebody made for itself has none until another gives it one
         return (Reason.ROLE,)
     if not grants.published(ask.resource):
         return (Reason.RESOURCE,)
