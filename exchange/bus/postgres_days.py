@@ -63,11 +63,11 @@ def _make_day(connection: Connection, day: datetime) -> None:
 
 def _drop_day(connection: Connection, name: str) -> None:
     table = sql.Identifier(*name.split("."))
-    held = connection.execute(sql.SQL(_HELD).format(table)).fetchall()  # a day that is over takes no more
     with connection.transaction(), connection.cursor() as cursor:
         # Rows first, in the publishers' order, then the table: nobody waits for one that waits for us.
         cursor.execute(_LOCK)
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+        held = connection.execute(sql.SQL(_HELD).format(table)).fetchall()  # now: who waited had taken its instant before
         cursor.executemany(_MOVE, [(first, size, topic, partition) for topic, partition, first, size in held])
         if name == _DEFAULT:
             connection.execute(sql.SQL("TRUNCATE {}").format(table))

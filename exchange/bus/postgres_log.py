@@ -33,6 +33,8 @@ _TAKE: Final = """
     UPDATE bus.partition p SET next = p.next + %(n)s, bytes = p.bytes + %(bytes)s FROM bus.topic t
     WHERE t.name = %(topic)s AND p.topic_id = t.id AND p.partition = %(partition)s
     RETURNING p.next - %(n)s, t.id"""
+_STAY: Final = "LOCK TABLE bus.message_default IN ROW EXCLUSIVE MODE"
+"""Nobody makes a day's table while messages are put into the one for all other days: they would belong to neither."""
 _COPY: Final = 'COPY bus.message (topic_id, partition, "offset", at, key, headers, value) FROM STDIN (FORMAT BINARY)'
 _FETCH: Final = """
     SELECT "offset", key, headers, value FROM (
@@ -119,6 +121,7 @@ def append(connection: Connection, messages: Sequence[Message], at: datetime) ->
             if row is None:
                 raise no_topic(place.topic, place.partition)
             taken[place] = row
+        cursor.execute(_STAY)
         with cursor.copy(_COPY) as copy:
             copy.set_types(_TYPES)
             for message in messages:

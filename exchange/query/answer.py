@@ -22,6 +22,7 @@ from exchange.licences.grouped import ChangedError, GroupedReader, Row
 from exchange.licences.refusals import Refusals
 from exchange.licences.view import Known, RegistryView
 from exchange.query.ask import Place, QueryRequest, begin_again, open_page, question, seal_page
+from exchange.query.asked import Asked, GoneError
 from exchange.query.bulk import Bulk, Use
 from exchange.query.encode import Encoder, Format
 from exchange.query.rows import Landed, Reading, RecordReader, ReplacedError, key_of, key_texts, key_values
@@ -30,7 +31,7 @@ from exchange.trust.grant import Allowed, Ask, CaseAsk, Grant, Principal, Reason
 from exchange.trust.keyring import KeyRing
 from exchange.trust.ledger import AsyncLedger
 from exchange.trust.plain import Value
-from exchange.trust.quota import Lent, QuotaBook, QuotaError
+from exchange.trust.quota import QuotaBook, QuotaError
 from exchange.trust.record import LedgerRecord, Receipt
 from exchange.trust.release import release
 from exchange.trust.unnamed import unnamed
@@ -67,13 +68,6 @@ Emit = Callable[[bytes], Awaitable[None]]
 """Sends a piece; returns when there is room for the next one."""
 
 
-class GoneError(TransientError):
-    """Whoever asked does not read any more."""
-
-    def __init__(self) -> None:
-        super().__init__("whoever asked went away", code="client.gone", fault=Fault.CLIENT)
-
-
 class StalledError(TransientError):
     """Whoever asked has not read for long."""
 
@@ -81,28 +75,6 @@ class StalledError(TransientError):
         super().__init__(
             f"nothing was read for {STALLED_S:.0f} s", code="client.stalled", remedy="ask for fewer rows", fault=Fault.CLIENT
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A query that is allowed: by whom, of what, under which grant."""
-
-    id: str
-    principal: Principal
-    resource: str
-    request: QueryRequest
-    format: Format
-    grant: Grant
-    fields: tuple[Field, ...]
-    """The fields given, in the contract's order."""
-    reading: Reading
-    landed: Landed
-    most: int
-    """Rows that are given at most: those asked for, or those that are left of a quota or of a case."""
-    export: str | None = None
-    """The bulk export that it is."""
-    lent: Lent | None = None
-    """Rows of the grant's quota that are counted for it."""
 
 
 class Query:

@@ -14,6 +14,7 @@ import pytest
 
 from exchange.bus.api import Message, PartitionError, Received, TopicPartition
 from exchange.bus.postgres import PostgresBus
+from exchange.bus.postgres_days import turn_days
 from exchange.bus.postgres_log import told
 from schemas.clock import FakeClock
 from schemas.errors import DefectError, RejectedError, TransientError
@@ -65,6 +66,21 @@ def test_messages_of_a_day_stand_in_its_table_and_leave_with_it(bus: PostgresBus
         bus.read(PLACE, 0)
     assert caught.value.code == "bus.out_of_range"
     assert bus.maintain(clock.now(), keep_days=2) == []
+
+
+def test_a_message_that_is_published_while_its_day_is_made_stands_in_that_days_table(
+    bus: PostgresBus, hub_db: str, clock: FakeClock
+) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'bus.message_default'::regclass"
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(hub_db) as making, psycopg.connect(hub_db, autocommit=True) as looks:
+        making.execute("LOCK TABLE bus.message_default IN ACCESS EXCLUSIVE MODE")
+        published = threads.submit(bus.publish, say("first of its day"))
+        until(lambda: looks.execute(waiting).fetchone() == (1,), within_s=30)
+        turn_days(making, clock.now(), keep_days=2, ahead_days=0)
+        making.commit()
+        assert published.result(30) == [0]
+    assert tables(hub_db)["message_20261102"] == 1
+    assert [m.value for m in bus.read(PLACE, 0)] == [b"first of its day"]
 
 
 def test_a_reader_that_was_away_longer_than_messages_are_kept_stops(bus: PostgresBus, clock: FakeClock) -> None:

@@ -115,6 +115,7 @@ def told(answer: httpx.Response) -> tuple[int, str]:
 
 def test_the_catalogue_is_given_out_in_each_form(counter: Counter) -> None:
     national = counter.get("", "editor")
+    assert national.status_code == 200, national.text
     assert national.headers["content-type"] == "application/json"
     assert {e.title for e in read_national(national.text)} >= {"staff", "secret", "plans"}
     for query, accept, media, syntax in (

@@ -439,11 +439,8 @@ def test_what_is_searched_and_not_found_is_told_without_words_that_may_be_a_pers
 ) -> None:
     now = the_clock.now()
     with psycopg.connect(module_hub_db) as connection:
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS registry.search_miss (words text NOT NULL, at timestamptz NOT NULL, department text)"
-        )
         connection.cursor().executemany(
-            "INSERT INTO registry.search_miss VALUES (%s, %s, %s)",
+            "INSERT INTO registry.search_miss (words, at, department) VALUES (%s, %s, %s)",
             [
                 *[("床位", now, department) for department in ("civil", "civil", "tax")],
                 ("440221198001010010", now, "civil"),

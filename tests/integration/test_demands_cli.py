@@ -48,8 +48,8 @@ def test_the_whole_way_of_a_demand_and_its_three_lists_by_the_command_line(publi
     for made in (first, second):
         assert "market answers it" in published("demand", "appoint", made, "market", "--as", "officer")
     assert published("demand", "return", third, "--as", "officer", "--why", "见目录", "--json")["state"] == "returned"
-    promised = published("demand", "accept", first, "--as", "reviewer", "--by", "2098-12-31", "--json")
-    assert (promised["state"], promised["promised_on"]) == ("accepted", "2098-12-31")
+    promised = published("demand", "accept", first, "--as", "reviewer", "--by", "2031-12-31", "--json")
+    assert (promised["state"], promised["promised_on"]) == ("accepted", "2031-12-31")
     said = published("demand", "refuse", second, "--as", "reviewer", "--basis", "法律法规", "--why", "统计法第二十五条")
     assert said == f"demand {second} is refused\n"
     assert published("demand", "fulfil", first, "staff", "--as", "editor", "--json")["resource"] == "staff"
@@ -72,7 +72,7 @@ def test_a_wrong_step_of_a_demand_leaves_with_one_and_a_wrong_option_with_two(pu
         ("registry.role", ("appoint", made, "market", "--as", "clerk")),
         ("registry.conflict", ("appoint", made, "market", "--as", "officer", "--version", "7")),
         ("department.unknown", ("appoint", made, "nowhere", "--as", "officer")),
-        ("demand.state", ("accept", made, "--as", "reviewer", "--by", "2098-12-31")),
+        ("demand.state", ("accept", made, "--as", "reviewer", "--by", "2031-12-31")),
         ("demand.unknown", ("show", "d0nothing")),
     ):
         assert published("demand", *argv, "--json", fails=1)["code"] == code

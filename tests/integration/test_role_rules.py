@@ -68,7 +68,11 @@ def at(owner: str, state: str) -> None:
         connection.execute("UPDATE registry.resource SET state = %s WHERE name = 'staff'", (state,))
 
 
-@pytest.mark.parametrize(("before", "after"), list(product(ResourceState, ResourceState)))
+BOUND = [state for state in ResourceState if state is not ResourceState.DISCARDED]
+"""The states of a resource with a contract, as ``staff`` is."""
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(BOUND, BOUND)))
 def test_a_step_takes_a_resource_the_way_of_its_life_and_no_other(
     database: tuple[Registry, str, str], before: ResourceState, after: ResourceState
 ) -> None:
@@ -80,7 +84,7 @@ def test_a_step_takes_a_resource_the_way_of_its_life_and_no_other(
     assert refused(owner, statement) is None
 
 
-@pytest.mark.parametrize("state", list(ResourceState))
+@pytest.mark.parametrize("state", BOUND)
 @pytest.mark.parametrize("change", ["version = '9.0.0'", "source = 'other_db'", "title = 'other'"])
 def test_a_step_changes_the_contract_of_nothing_that_is_shared_or_being_reviewed(
     database: tuple[Registry, str, str], state: ResourceState, change: str
@@ -94,7 +98,7 @@ def test_a_step_changes_the_contract_of_nothing_that_is_shared_or_being_reviewed
     assert refused(owner, statement) is None
 
 
-@pytest.mark.parametrize("state", list(ResourceState))
+@pytest.mark.parametrize("state", BOUND)
 def test_what_a_step_registers_is_a_draft(database: tuple[Registry, str, str], state: ResourceState) -> None:
     _, role, owner = database
     assert refused(role, LIKE.format(state)) == (None if state == "draft" else "ck_resource_begins_as_draft")
