@@ -234,7 +234,7 @@ def beginning(office: Office, resource: str, by: str) -> Iterator[Iterator[str]]
     """Give the lines of a long answer that has begun, read slowly."""
     with office.http.stream("POST", **query(resource, token(office, by))) as answer:
         assert answer.status_code == 200, answer.read()
-        yield (line for line in answer.iter_lines() if not time.sleep(0.0003))
+        yield (line for line in answer.iter_lines() if not time.sleep(0.001))
 
 
 @pytest.mark.parametrize("way", ["http", "commands"])
