@@ -75,7 +75,7 @@ class HubForTests:
         for worker, _ in self._workers:
             worker.stop()
         for _, thread in self._workers:
-            thread.join(30)
+            thread.join(90)
             assert not thread.is_alive()
         self._workers.clear()
 

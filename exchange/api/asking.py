@@ -27,6 +27,7 @@ def asker(services: Services, request: Request) -> Principal:
         raise DeniedError(
             "a bearer token was expected", code="token.missing", remedy="ask for one at /api/v1/token", fault=Fault.CLIENT
         )
+    services.view.refuse_if_stale()  # an account that is not known yet is no stranger
     principal = services.verifier.verify(token.strip(), services.clock.now())
     if principal.ranges:
         check_peer(principal, asks_from(services, request), "token.address", services.log)

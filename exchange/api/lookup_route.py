@@ -96,6 +96,7 @@ class LookupRoute:
             raise DeniedError(
                 "a bearer token was expected", code="token.missing", remedy="ask for one at /api/v1/token", fault=Fault.CLIENT
             )
+        services.view.refuse_if_stale()  # an account that is not known yet is no stranger
         principal = services.verifier.verify(token.decode("latin-1").strip(), services.clock.now())
         if principal.ranges:
             forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]

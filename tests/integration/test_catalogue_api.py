@@ -25,6 +25,7 @@ from exchange.bounded import in_child
 from exchange.trust.tokens import issue
 from schemas.secret import Secret
 from tests.catalogue_entry import CREDIT_CODE, entry_json
+from tests.conformance.landing import until
 from tests.contract_text import contract_text
 from tests.office import installed, served
 from tests.sheet_files import csv_file, entry, headings, place, rows, workbook
@@ -101,6 +102,7 @@ def counter(module_hub_db: str, superuser_url: str, tmp_path_factory: pytest.Tem
         ):
             made.account(name, department, role)
         registry.freeze_resource("plans", by=made.accounts["officer"], version=2, why="核查")
+        until(lambda: http.get("/api/v1/catalogue/template", headers=made.headers("editor")).status_code == 200, within_s=30)
         yield made
     hub.close()
 

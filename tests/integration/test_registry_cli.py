@@ -360,7 +360,7 @@ def test_a_comparison_of_what_cannot_be_compared_is_told(with_licences: Onedoor,
 
 
 def test_a_person_asks_why_something_is_not_allowed(with_licences: Onedoor) -> None:
-    made = with_licences("principal", "add", "intake", "--department", "market", "--json")
+    made = with_licences("principal", "add", "intake", "--department", "market", "--role", "consumer", "--json")
     assert made.code == 0, made.err
     ask = ("grant", "explain", "--principal", "intake", "--resource", "licences", "--purpose")
     nothing = with_licences(*ask, "accept_case", "--json")

@@ -27,6 +27,7 @@ from exchange.trust.tokens import issue
 from exchange.worker.destructions import ask_destructions
 from schemas.clock import CHINA
 from schemas.errors import RejectedError
+from tests.conformance.landing import until
 from tests.office import GRANTED, ITEM, PURPOSE, Office, an_office, fill, installed, question, served
 
 HOLDERS = 60
@@ -141,6 +142,8 @@ def test_two_workers_that_are_hammered_answer_exactly_the_quota_of_the_day(desk:
     who, grant = desk.machine(quota={"per_day": 40})
     token, answers = desk.token(who), []
     first = str(desk.office.http.base_url)
+    known = {"authorization": f"Bearer {token}"}
+    until(lambda: httpx.get(f"{desk.second}/api/v1/resources", headers=known).status_code == 200, within_s=30)
 
     def hammer(url: str) -> None:
         """Ask until a worker says that it is enough."""
