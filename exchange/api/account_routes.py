@@ -20,7 +20,7 @@ from catalog_registry.asked import (
 )
 from catalog_registry.records import PrincipalRecord, SecretRecord
 from catalog_registry.registry import Registry
-from exchange.api.asking import Body, body_of
+from exchange.api.asking import Body, asker, body_of
 from exchange.api.party_forms import (
     CredentialAnswer,
     MakePrincipalBody,
@@ -38,7 +38,6 @@ from exchange.api.registry_frame import (
     ID,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -69,7 +68,7 @@ def account_routes(app: FastAPI, services: Services, problems: Problems) -> None
     @route("GET", "", summary="List the accounts", answer=PrincipalPage, listed=True, who=SEEING_ACCOUNTS, note=_SELF)
     async def principals(request: Request) -> Response:
         """List accounts by id, ended ones too: all for the administrators, security officer and auditor; else the own one."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         after, limit = page_of(request, ID)
 
         def read() -> list[PrincipalRecord]:
@@ -84,7 +83,7 @@ def account_routes(app: FastAPI, services: Services, problems: Problems) -> None
     @route("GET", "/{id}", summary="Show an account", answer=PrincipalAnswer, tagged=True, who=SEEING_ACCOUNTS, note=_SELF)
     async def principal(request: Request) -> Response:
         """Show an account, its roles and networks, and since when and until when its secrets are good; no secret."""
-        found = await _account(services, asker_of(services, request), request.path_params["id"])
+        found = await _account(services, asker(services, request), request.path_params["id"])
         return json_answer(principal_answer(found, await _secrets(services, found.id)), tag=found.version)
 
     @route(
@@ -99,7 +98,7 @@ def account_routes(app: FastAPI, services: Services, problems: Problems) -> None
     )
     async def make(request: Request) -> Response:
         """Make a person's account, or a machine's with its secret, which is shown once. It has no roles yet."""
-        who, body = asker_of(services, request), await body_of(request, MakePrincipalBody)
+        who, body = asker(services, request), await body_of(request, MakePrincipalBody)
         kept: list[Secret[str]] = []
 
         def act() -> PrincipalRecord:
@@ -121,7 +120,7 @@ def account_routes(app: FastAPI, services: Services, problems: Problems) -> None
         @route(method, f"/{{id}}/{path}", summary=words, body=body, answer=PrincipalAnswer, tagged=True, who=who)
         async def changed(request: Request) -> Response:
             """Change an account."""
-            asks = asker_of(services, request)
+            asks = asker(services, request)
             found = await _account(services, asks, request.path_params["id"])
             asked, given = Asked(asks.id, version_of(request, found.id)), await body_of(request, body)
             done = await _done(services, asks, event, lambda: do(given)(services.registry, found.id, asked))
@@ -152,7 +151,7 @@ def account_routes(app: FastAPI, services: Services, problems: Problems) -> None
     )
     async def rotate(request: Request) -> Response:
         """Give a machine a new secret, shown once; the one from before is good for ``overlap_s`` more, an older one ends."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _account(services, who, request.path_params["id"])
         asked, body = Asked(who.id, version_of(request, found.id)), await body_of(request, RotateBody)
         kept: list[Secret[str]] = []
@@ -176,7 +175,7 @@ def account_routes(app: FastAPI, services: Services, problems: Problems) -> None
     )
     async def end_old(request: Request) -> Response:
         """End an overlap before its time; tokens end too."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _account(services, who, request.path_params["id"])
         asked, _ = Asked(who.id, version_of(request, found.id)), await body_of(request, NothingBody)
         done = await _done(services, who, "end_old_secrets", lambda: services.registry.end_old_secrets(found.id, asked=asked))

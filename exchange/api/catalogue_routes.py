@@ -18,9 +18,10 @@ from catalog_registry.exports.whole import MEDIA_TYPES, Format, Wanted, write_ex
 from catalog_registry.imports import Imported
 from catalog_registry.sheets.guard import Limits
 from catalog_registry.sheets.writing import MEDIA_TYPE as XLSX_TYPE
+from exchange.api.asking import asker
 from exchange.api.catalogue_forms import ImportAnswer, NationalEntry, TemplateAnswer, import_answer
 from exchange.api.given_files import body_file, denials_recorded, media_type_of, refused_places
-from exchange.api.registry_frame import NAME, Problems, add_route, asker_of, in_thread, json_answer, recorded
+from exchange.api.registry_frame import NAME, Problems, add_route, in_thread, json_answer, recorded
 from exchange.api.services import Services
 from exchange.sheets import read_catalogue_sheet
 from schemas.errors import Fault, RejectedError
@@ -70,7 +71,7 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
 
         Contracts say where rows are read: they are for their own department, the centre and the auditor.
         """
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         given = _parameters(request, "format", "names", "drafts", "base")
         names = tuple(dict.fromkeys(name for name in given.get("names", "").split(",") if name))
         if len(names) > _MOST_NAMES or not all(NAME.fullmatch(name) for name in names):
@@ -99,7 +100,7 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
     )
     async def template(request: Request) -> Response:
         """Give the official columns with drop-downs, instructions in Chinese and English, and an example."""
-        asker_of(services, request)
+        asker(services, request)
         return await _file(services, XLSX_TYPE, write_template, name="catalogue.xlsx")
 
     @route(
@@ -119,7 +120,7 @@ def catalogue_routes(app: FastAPI, services: Services, problems: Problems) -> No
     )
     async def import_(request: Request) -> Response:
         """Register drafts and set entries from a spreadsheet, national JSON, or contracts; everything wrong is told at once."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         async with denials_recorded(services, who, KIND, "import"):
             check_duty(who, "import resources", IMPORTING, who.department)
         given = _parameters(request, "partial", "check")

@@ -27,7 +27,7 @@ from catalog_registry.records import (
     ReceiverKind,
     RegisteredResource,
 )
-from exchange.api.asking import body_of
+from exchange.api.asking import asker, body_of
 from exchange.api.contract_forms import (
     ContractAnswer,
     ContractBody,
@@ -47,7 +47,6 @@ from exchange.api.registry_frame import (
     ID,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -100,7 +99,7 @@ def _contract_routes(route: Callable[..., Add], services: Services) -> None:
     )
     async def register(request: Request) -> Response:
         """Register a resource of the own department by its ODCS contract. It is a draft: submitted and published later."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         body = await body_of(request, ContractBody, most_bytes=MOST_BYTES)
         done = await _register(services, who, body.contract, Asked(who.id, 0))
         answer = await answer_resource(services, done, status=201)
@@ -110,7 +109,7 @@ def _contract_routes(route: Callable[..., Add], services: Services) -> None:
     @route("GET", "/{name}/contract", summary="Show a contract", answer=ContractAnswer, denied=True, tagged=True, who=SEEING)
     async def contract(request: Request) -> Response:
         """Show the contract in force as it was registered, which says where rows are read, to who sees the whole resource."""
-        found = await _whole(services, sight(asker_of(services, request)), request.path_params["name"], "contract")
+        found = await _whole(services, sight(asker(services, request)), request.path_params["name"], "contract")
         versions = await in_thread(services.reads, lambda: services.hub.registry.contract_versions(found.name))
         answer = ContractAnswer(found.name, found.version, found.odcs, [_version(v) for v in versions])
         return json_answer(answer, tag=found.row_version)
@@ -130,7 +129,7 @@ def _contract_routes(route: Callable[..., Add], services: Services) -> None:
 
         What is shared is changed by a revision, which somebody else approves: `POST /api/v1/revisions`.
         """
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await seen_resource(services, sight(who), request.path_params["name"])
         asked = Asked(who.id, version_of(request, found.name))
         body = await body_of(request, ContractBody, most_bytes=MOST_BYTES)
@@ -148,7 +147,7 @@ def _contract_routes(route: Callable[..., Add], services: Services) -> None:
     )
     async def compare(request: Request) -> Response:
         """Say each change, whether it breaks who reads the rows, and which grants it touches. Registers nothing."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         found = await _whole(services, seen, request.path_params["name"], "contract")
         body = await body_of(request, ContractBody, most_bytes=MOST_BYTES)
         compared = await in_thread(services.reads, lambda: services.hub.registry.compare(found.name, body.contract))
@@ -201,7 +200,7 @@ def _entry_routes(route: Callable[..., Add], services: Services) -> None:
     )
     async def entry(request: Request) -> Response:
         """Show what the official catalogue says of a resource."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         found = await seen_in_any_state(services, seen, request.path_params["name"])
         record = await in_thread(services.reads, lambda: services.hub.registry.entry(found.name))
         whole = not isinstance(found, Cover) and seen.of_department(found.department)
@@ -212,7 +211,7 @@ def _entry_routes(route: Callable[..., Add], services: Services) -> None:
     )
     async def set_entry(request: Request) -> Response:
         """Give a resource its entry, the first on the ETag "0"; with the first it gets its official code."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await seen_in_any_state(services, sight(who), request.path_params["name"])
         if isinstance(found, Cover):
             raise RejectedError("there is no such resource", code="resource.unknown", fault=Fault.CLIENT)
@@ -267,7 +266,7 @@ def grant_routes(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def grants(request: Request) -> Response:
         """List grants by id, ended ones too: those that the own department received or gave; centre and auditor see all."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         after, limit = page_of(request, ID, also=("resource",))
         resource = request.query_params.get("resource")
         if resource is not None:
@@ -283,7 +282,7 @@ def grant_routes(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("GET", "/{id}", summary="Show a grant", answer=GrantAnswer, tagged=True, who=SEEING, note=_PARTY)
     async def grant(request: Request) -> Response:
         """Show a grant to who received it, to the provider, the centre and the auditor."""
-        found = await _grant(services, sight(asker_of(services, request)), request.path_params["id"])
+        found = await _grant(services, sight(asker(services, request)), request.path_params["id"])
         return json_answer(grant_answer(found), tag=found.version)
 
     @route(
@@ -299,7 +298,7 @@ def grant_routes(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def make(request: Request) -> Response:
         """Give a receiver the right to fields of a resource, on the security officer's own ground; never to itself."""
-        who, body = asker_of(services, request), await body_of(request, MakeGrantBody)
+        who, body = asker(services, request), await body_of(request, MakeGrantBody)
         found = await seen_resource(services, sight(who), body.resource)
         kind, _, code = body.receiver.partition(":")
 
@@ -334,7 +333,7 @@ def grant_routes(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def revoke(request: Request) -> Response:
         """End a grant now, for a reason; a running answer under it ends within seconds."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _grant(services, sight(who), request.path_params["id"])
         asked, body = Asked(who.id, version_of(request, found.id)), await body_of(request, RevokeBody)
         done = await _grant_done(

@@ -24,7 +24,7 @@ from catalog_registry.correction_words import CorrectionEvent, CorrectionState
 from catalog_registry.records import PrincipalRecord
 from catalog_registry.registry import Registry
 from catalog_registry.step_clock import StepClock, late_first
-from exchange.api.asking import Body, body_of
+from exchange.api.asking import Body, asker, body_of
 from exchange.api.correction_forms import (
     AskCorrectionBody,
     CorrectionAnswer,
@@ -45,7 +45,6 @@ from exchange.api.registry_frame import (
     NAME,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -105,7 +104,7 @@ def _lists(route: Route, services: Services) -> None:
     )
     async def corrections(request: Request) -> Response:
         """List what the own department asked for and what is asked of it; centre and auditor see all. No words are shown."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         after, limit = page_of(request, ID, also=_FILTERS)
         wanted = _filters(request)
         rows = await in_thread(
@@ -118,7 +117,7 @@ def _lists(route: Route, services: Services) -> None:
     @route("GET", "/late", summary="List what is late, by who has it", answer=LateCorrectionsAnswer, who=SEEING, note=_INVOLVED)
     async def late(request: Request) -> Response:
         """List the requests whose last day is over, by the department that has to answer or correct; null is the centre."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         rows = await in_thread(services.reads, lambda: services.hub.registry.corrections(waiting=True, seen=seen))
         return json_answer(late_answer([(row, _clock(services, row)) for row in rows]))
 
@@ -134,7 +133,7 @@ def _lists(route: Route, services: Services) -> None:
     )
     async def notices(request: Request) -> Response:
         """List what the own department was told: something that it received is wrong, or was corrected; officers see all."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         after, limit = page_of(request, ID, also=("unread",))
         unread = request.query_params.get("unread") == "yes"
         return await _notice_page(services, limit, unread=unread, seen=seen, after=after)
@@ -149,7 +148,7 @@ def _lists(route: Route, services: Services) -> None:
     )
     async def acknowledge(request: Request) -> Response:
         """Say, for the department that was told, that the notice was read. A second time changes nothing."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _notice(services, sight(who), request.path_params["id"])
 
         def told(after: NoticeRecord) -> Mapping[str, Any]:
@@ -180,7 +179,7 @@ def _requests(route: Route, services: Services) -> None:
     )
     async def ask(request: Request) -> Response:
         """Ask that one row, or a whole resource, be corrected. Whether there is such a row is not told."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         body = await body_of(request, AskCorrectionBody)
         found = await seen_resource(services, sight(who), body.resource)
 
@@ -208,7 +207,7 @@ def _requests(route: Route, services: Services) -> None:
     )
     async def correction(request: Request) -> Response:
         """Show a request with its clock and what was written; that it was read is on record."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _correction(services, sight(who), request.path_params["id"])
         record = LedgerRecord(
             kind=READ_KIND,
@@ -232,7 +231,7 @@ def _requests(route: Route, services: Services) -> None:
     )
     async def correction_history(request: Request) -> Response:
         """Show who did what, when and why; of a row that was corrected, its hash before and after."""
-        found = await _correction(services, sight(asker_of(services, request)), request.path_params["id"])
+        found = await _correction(services, sight(asker(services, request)), request.path_params["id"])
         return json_answer(
             history_answer(await in_thread(services.reads, lambda: services.hub.registry.correction_history(found.id)))
         )
@@ -248,7 +247,7 @@ def _requests(route: Route, services: Services) -> None:
     )
     async def correction_notices(request: Request) -> Response:
         """Show, to the provider, the centre and the auditor, which departments received it, and which acknowledged that."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _correction(services, sight(who), request.path_params["id"])
         check_duty(who, "see who received it", KNOWING_RECEIVERS, found.assigned)
         after, limit = page_of(request, ID)
@@ -262,7 +261,7 @@ def _steps(route: Route, services: Services) -> None:
         @route("POST", path, summary=words, body=body, answer=CorrectionAnswer, tagged=True, who=DUTIES_OF_CORRECTION[event])
         async def taken(request: Request) -> Response:
             """Take a step of a correction request."""
-            who = asker_of(services, request)
+            who = asker(services, request)
             found = await _correction(services, sight(who), request.path_params["id"])
             version, given = version_of(request, found.id), await body_of(request, body)
             done = await _done(services, who, event, found.resource, lambda: act(given)(services.registry, found, who, version))

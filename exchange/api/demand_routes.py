@@ -21,7 +21,7 @@ from catalog_registry.overdue import by_department
 from catalog_registry.records import PrincipalRecord
 from catalog_registry.registry import Registry
 from catalog_registry.step_clock import StepClock
-from exchange.api.asking import Body, body_of
+from exchange.api.asking import Body, asker, body_of
 from exchange.api.demand_forms import (
     AnalysisAnswer,
     AppointBody,
@@ -44,7 +44,6 @@ from exchange.api.registry_frame import (
     ID,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -93,7 +92,7 @@ def _lists(app: FastAPI, services: Services, problems: Problems) -> None:
     of = {"department": "code of the department whose lines are wanted"}
 
     def page(name: str, request: Request) -> tuple[Mapping[str, Any], int]:
-        asker_of(services, request)
+        asker(services, request)
         after, limit = page_of(request, ID, also=("state", "department"))
         department = request.query_params.get("department")
         return {name: department, "after": after, "limit": limit + 1}, limit
@@ -140,7 +139,7 @@ def _lists(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("GET", "/negative", summary="List what is not shared", answer=NegativePage, listed=True, who=EVERYBODY, query=of)
     async def negative(request: Request) -> Response:
         """The negative list 负面清单: demands that were refused, published resources of sharing type 3, each with its basis."""
-        asker_of(services, request)
+        asker(services, request)
         after, limit = page_of(request, _KEY, also=("department",))
         department = request.query_params.get("department")
         rows = await in_thread(
@@ -162,7 +161,7 @@ def _analyses(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def analysis(request: Request) -> Response:
         """What was asked for and refused, by resource, field and reason; what demands want; what was searched and not found."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         check_duty(who, "analyse demand", WATCHING, who.department)
         first, last = days_of(request, services.clock.now(), "since", "until", _DAYS)
         since, until = (datetime(day.year, day.month, day.day, tzinfo=CHINA) for day in (first, last))
@@ -184,7 +183,7 @@ def _analyses(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def overdue(request: Request) -> Response:
         """Show what should have been done by now, by the department that has it: of everything that has a clock."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         check_duty(who, "see what is late", SEEING, who.department)
         seen, now, hub = sight(who), services.clock.now(), services.hub
         late = await in_thread(services.reads, lambda: hub.registry.late(rules=hub.clock_rules, of=hub.workdays, now=now))
@@ -207,7 +206,7 @@ def _steps(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def ask(request: Request) -> Response:
         """Ask, in the name of the principal's department. The centre appoints who is to provide it, or returns the demand."""
-        who, body = asker_of(services, request), await body_of(request, DemandBody)
+        who, body = asker(services, request), await body_of(request, DemandBody)
         asked = {name: getattr(body, name) for name in body.__struct_fields__}
         done = await _done(services, who, "ask", lambda: services.registry.ask(**asked, by=who.id))
         answer = _answer(services, done, status=201)
@@ -217,12 +216,12 @@ def _steps(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("GET", "/{id}", summary="Show a demand", answer=DemandAnswer, tagged=True, who=SEEING, note=_INVOLVED)
     async def demand(request: Request) -> Response:
         """Show a demand with its clock to the department that asked, to the one that is appointed, and to the centre."""
-        return _answer(services, await _demand(services, sight(asker_of(services, request)), request.path_params["id"]))
+        return _answer(services, await _demand(services, sight(asker(services, request)), request.path_params["id"]))
 
     @route("GET", "/{id}/history", summary="Show what was done to a demand", answer=HistoryAnswer, who=SEEING, note=_INVOLVED)
     async def demand_history(request: Request) -> Response:
         """Show who did what, when and why."""
-        found = await _demand(services, sight(asker_of(services, request)), request.path_params["id"])
+        found = await _demand(services, sight(asker(services, request)), request.path_params["id"])
         steps = await in_thread(services.reads, lambda: services.hub.registry.demand_history(found.id))
         return json_answer(history_answer(steps))
 
@@ -238,7 +237,7 @@ def _steps(app: FastAPI, services: Services, problems: Problems) -> None:
         )
         async def taken(request: Request) -> Response:
             """Take a step of a demand."""
-            who = asker_of(services, request)
+            who = asker(services, request)
             found = await _demand(services, sight(who), request.path_params["id"])
             version, given = version_of(request, found.id), await body_of(request, body)
             done = await _done(services, who, event, lambda: act(given)(services.registry, found.id, who.id, version))

@@ -12,12 +12,12 @@ from fastapi import FastAPI, Request, Response
 
 from catalog_registry.acting import EVERYBODY
 from catalog_registry.harvest.harvests import CatalogueRecord, HarvestedRecord
+from exchange.api.asking import asker
 from exchange.api.registry_frame import (
     ID,
     NAME,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -79,7 +79,7 @@ def harvest_routes(app: FastAPI, services: Services, problems: Problems) -> None
     @route("/catalogues", summary="List the other catalogues", answer=CataloguesAnswer)
     async def catalogues(request: Request) -> Response:
         """List the catalogues that are harvested, and what the last run found."""
-        asker_of(services, request)
+        asker(services, request)
         rows = await in_thread(services.reads, services.hub.registry.catalogues)
         return json_answer(CataloguesAnswer([_catalogue(row) for row in rows]))
 
@@ -92,7 +92,7 @@ def harvest_routes(app: FastAPI, services: Services, problems: Problems) -> None
     )
     async def harvested(request: Request) -> Response:
         """List datasets of other catalogues by id, each with its origin, its name there, and when it was read."""
-        asker_of(services, request)
+        asker(services, request)
         after, limit = page_of(request, ID, also=("catalogue", "gone"))
         catalogue, gone = request.query_params.get("catalogue"), request.query_params.get("gone", "false")
         if (catalogue is not None and not NAME.fullmatch(catalogue)) or not _FLAG.fullmatch(gone):
@@ -108,7 +108,7 @@ def harvest_routes(app: FastAPI, services: Services, problems: Problems) -> None
     @route("/{id}", summary="Show a dataset of another catalogue", answer=HarvestedAnswer)
     async def one(request: Request) -> Response:
         """Show a dataset of another catalogue, also one that is gone."""
-        asker_of(services, request)
+        asker(services, request)
         read = services.hub.registry.harvested_one
         found = await read_known(services, read, request.path_params["id"], ID, "harvested.unknown")
         if found is None:

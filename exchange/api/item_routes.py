@@ -27,7 +27,7 @@ from catalog_registry.item_sheets_out import workbook
 from catalog_registry.items import KEEPING
 from catalog_registry.records import PrincipalRecord
 from catalog_registry.sheets.writing import MEDIA_TYPE as XLSX_TYPE
-from exchange.api.asking import body_of
+from exchange.api.asking import asker, body_of
 from exchange.api.given_files import body_file, denials_recorded, media_type_of, refused_places
 from exchange.api.item_forms import (
     MAX_CODES_BYTES,
@@ -62,7 +62,6 @@ from exchange.api.registry_frame import (
     Given,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -103,7 +102,7 @@ def _reading(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("", summary="List the service items", answer=ItemPage, listed=True, query=_FILTERS)
     async def items(request: Request) -> Response:
         """List the items of all bodies by code, those that have ended too."""
-        asker_of(services, request)
+        asker(services, request)
         after, limit = page_of(request, CODE, also=_FILTERS)
         given = {name: request.query_params.get(name) for name in _FILTERS}
         state = given.pop("state")
@@ -119,7 +118,7 @@ def _reading(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}", summary="Show a service item", answer=ItemAnswer, tagged=True, query=at)
     async def item(request: Request) -> Response:
         """Show the newest version of an item, or the one that was in force at an instant."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _item(services, request)
         when = _instant(request)
         version = await in_thread(services.reads, lambda: _version(services, found, when))
@@ -128,7 +127,7 @@ def _reading(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}/versions", summary="Show all versions of a service item", answer=ItemVersionsAnswer)
     async def versions(request: Request) -> Response:
         """Show what an item was, from when on, and since when the hub knows it."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _item(services, request)
         return json_answer(
             versions_answer(await in_thread(services.reads, lambda: services.hub.registry.item_versions(found.code)))
@@ -137,7 +136,7 @@ def _reading(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}/guide", summary="Show the guide of a service item", answer=GuideAnswer)
     async def guide(request: Request) -> Response:
         """Show what an applicant is told, with the materials that something stands in for."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _item(services, request)
 
         def read() -> GuideAnswer:
@@ -151,7 +150,7 @@ def _reading(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}/stand-ins", summary="Show what stands in for materials", answer=StandInsAnswer, tagged=True)
     async def stand_ins(request: Request) -> Response:
         """Show which licence types and resources stand in for the materials of an item."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _item(services, request)
         answer = await in_thread(services.reads, lambda: services.hub.registry.stand_ins(found.code))
         return json_answer(stand_ins_answer(answer), tag=answer.version)
@@ -159,7 +158,7 @@ def _reading(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}/handbook", summary="Show the handbook of a service item", answer=HandbookAnswer, tagged=True)
     async def handbook(request: Request) -> Response:
         """Show each step: body, post, powers, what is examined and how, and the scale of discretion."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _item(services, request)
         answer = await in_thread(services.reads, lambda: services.hub.registry.handbook(found.code))
         return json_answer(handbook_answer(found.code, answer), tag=0 if answer is None else answer.version)
@@ -167,7 +166,7 @@ def _reading(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}/bodies", summary="Show who performs a service item", answer=BodiesAnswer)
     async def bodies(request: Request) -> Response:
         """Show every body with an implementation record of the same basic code, and those to which it is delegated."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _item(services, request)
         rows = await in_thread(services.reads, lambda: services.hub.registry.bodies(found.code))
         return json_answer(BodiesAnswer([body_answer(row) for row in rows]))
@@ -185,12 +184,12 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}", summary="Change a service item by hand", body=ElementsBody, answer=ItemAnswer, tagged=True)
     async def change(request: Request) -> Response:
         """Give an item that is kept by hand new elements: a new version of it."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _item(services, request)
         return await _set(request, version=version_of(request, found.code), code=found.code)
 
     async def _set(request: Request, *, version: int, code: str | None = None, status: int = 200) -> Response:
-        who = asker_of(services, request)
+        who = asker(services, request)
         body = await body_of(request, ElementsBody, most_bytes=MAX_ELEMENTS_BYTES)
         item = read_item(body.elements)
         if code is not None and item.code != code:
@@ -208,7 +207,7 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}/end", summary="End a service item by hand", body=StepBody, answer=ItemAnswer, tagged=True)
     async def end(request: Request) -> Response:
         """End an item that is kept by hand; its versions stay."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _item(services, request)
         version, body = version_of(request, found.code), await body_of(request, StepBody)
         done = await _kept(
@@ -226,7 +225,7 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def set_stand_ins(request: Request) -> Response:
         """Say exactly which licence types and resources stand in for some materials; the others stay as they are."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _item(services, request)
         version, body = version_of(request, found.code), await body_of(request, StandInsBody)
         wanted = {code: StandIn(tuple(one.licence_types), tuple(one.resources)) for code, one in body.materials.items()}
@@ -245,7 +244,7 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def set_handbook(request: Request) -> Response:
         """Give an item a handbook, or a new version of it."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _item(services, request)
         version = version_of(request, found.code)
         body = await body_of(request, HandbookBody, most_bytes=MAX_ELEMENTS_BYTES)
@@ -263,7 +262,7 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}/bodies", summary="Delegate a service item", body=DelegateBody, answer=BodyAnswer, made=True)
     async def delegate(request: Request) -> Response:
         """Say that an item, or its review, is delegated to a department, on a legal basis."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _item(services, request)
         body = await body_of(request, DelegateBody)
         done = await _kept(
@@ -281,7 +280,7 @@ def _keeping(app: FastAPI, services: Services, problems: Problems) -> None:
     @route("/{code}/bodies/end", summary="End a delegation", body=EndDelegationBody, answer=BodiesAnswer, versioned=False)
     async def end_delegation(request: Request) -> Response:
         """End the delegation of an item to a department now."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _item(services, request)
         body = await body_of(request, EndDelegationBody)
         await _kept(
@@ -311,7 +310,7 @@ def _catalogue(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def covered(request: Request) -> Response:
         """Tell, by department, which items are missing or lack an implementation, materials, a handbook or limits 应进必进."""
-        asker_of(services, request)
+        asker(services, request)
         body = await body_of(request, CoverageBody, most_bytes=MAX_CODES_BYTES)
         wanted = None if body.basic_codes is None else [Wanted(code) for code in dict.fromkeys(body.basic_codes)]
 
@@ -335,7 +334,7 @@ def _catalogue(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def export(request: Request) -> Response:
         """Give the items as CPSV-AP 3.2 in Turtle or JSON-LD, streamed, or as a workbook."""
-        asker_of(services, request)
+        asker(services, request)
         wanted = request.query_params.get("format", "turtle")
         if wanted not in MEDIA_TYPES:
             raise RejectedError(f"a format is one of {', '.join(MEDIA_TYPES)}", code="request.format", fault=Fault.CLIENT)
@@ -359,7 +358,7 @@ def _catalogue(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def template(request: Request) -> Response:
         """Give a workbook to be filled in: items, ways of handling, materials, questions, handbook."""
-        asker_of(services, request)
+        asker(services, request)
         content = await in_thread(services.reads, workbook)
         return Response(content, media_type=MEDIA_TYPES["xlsx"], headers={"cache-control": "no-store"})
 
@@ -376,7 +375,7 @@ def _catalogue(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def take(request: Request) -> Response:
         """Take over what a workbook says of items and handbooks, all of it or nothing; it names the versions it was made on."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         async with denials_recorded(services, who, KIND, "import"):
             check_duty(who, "import items", KEEPING, who.department)
         media_type_of(request, (XLSX_TYPE,))

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from catalog_registry.acting import EVERYBODY
 from catalog_registry.item_records import LicenceTypeRecord
 from catalog_registry.items import KEEPING
-from exchange.api.asking import body_of
+from exchange.api.asking import asker, body_of
 from exchange.api.item_forms import (
     ElementsBody,
     LicenceTypeAnswer,
@@ -23,7 +23,6 @@ from exchange.api.registry_forms import HistoryAnswer, history_answer
 from exchange.api.registry_frame import (
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -49,7 +48,7 @@ def licence_type_routes(app: FastAPI, services: Services, problems: Problems) ->
     @route("GET", "", summary="List the licence types", answer=LicenceTypePage, listed=True, who=EVERYBODY)
     async def licence_types(request: Request) -> Response:
         """List the licence types by code, those that have ended too."""
-        asker_of(services, request)
+        asker(services, request)
         after, limit = page_of(request, CODE)
         rows = await in_thread(services.reads, lambda: services.hub.registry.licence_types(after=after, limit=limit + 1))
         following = rows[limit - 1].type.code if len(rows) > limit else None
@@ -58,14 +57,14 @@ def licence_type_routes(app: FastAPI, services: Services, problems: Problems) ->
     @route("GET", "/{code}", summary="Show a licence type", answer=LicenceTypeAnswer, tagged=True, who=EVERYBODY)
     async def licence_type(request: Request) -> Response:
         """Show a licence type: issuer, holders, fields, states, sharing rule, and the items that may use it."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _licence_type(services, request)
         return json_answer(licence_type_answer(found), tag=found.version)
 
     @route("GET", "/{code}/history", summary="Show what was done to a licence type", answer=HistoryAnswer, who=EVERYBODY)
     async def history(request: Request) -> Response:
         """Show what it became by each step, oldest first."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _licence_type(services, request)
         steps = await in_thread(services.reads, lambda: services.hub.registry.licence_type_history(found.type.code))
         return json_answer(history_answer(steps))
@@ -82,7 +81,7 @@ def licence_type_routes(app: FastAPI, services: Services, problems: Problems) ->
     )
     async def terms(request: Request) -> Response:
         """Set the sharing rule (1 by item, 2 on a condition), the fields and the states: what the hub itself keeps."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _licence_type(services, request)
         version, body = version_of(request, found.type.code), await body_of(request, TermsBody)
         wanted = read_terms(body.terms, where=found.type.code)
@@ -124,12 +123,12 @@ def licence_type_routes(app: FastAPI, services: Services, problems: Problems) ->
     )
     async def change(request: Request) -> Response:
         """Change a licence type that is kept by hand; what is another system's is refused with the system's name."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _licence_type(services, request)
         return await _set(request, version=version_of(request, found.type.code), code=found.type.code)
 
     async def _set(request: Request, *, version: int, code: str | None = None, status: int = 200) -> Response:
-        who = asker_of(services, request)
+        who = asker(services, request)
         body = await body_of(request, ElementsBody)
         wanted = read_licence_type(body.elements)
         if code is not None and wanted.code != code:

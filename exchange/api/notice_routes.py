@@ -11,7 +11,7 @@ from catalog_registry.acting import DUTIES_OF_RESOURCE, EVERYBODY, SEEING, Duty,
 from catalog_registry.notice_records import NoticeRecord, WithdrawalRecord
 from catalog_registry.revision_states import ACKNOWLEDGING
 from catalog_registry.states import ResourceEvent
-from exchange.api.asking import body_of
+from exchange.api.asking import asker, body_of
 from exchange.api.notice_forms import (
     AuthorisationPage,
     NoticeAnswer,
@@ -29,7 +29,6 @@ from exchange.api.registry_frame import (
     ID,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -68,7 +67,7 @@ def _notice_routes(services: Services, route: Callable[..., Route]) -> None:
     @route("GET", NOTICES, "notices", summary="List the notices to me", answer=NoticePage, listed=True, who=SEEING, note=_TO_ME)
     async def notices(request: Request) -> Response:
         """List what the own department was told of changes and withdrawals to come; the centre and the auditor see all."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         return await listed(
             services,
             request,
@@ -80,7 +79,7 @@ def _notice_routes(services: Services, route: Callable[..., Route]) -> None:
     @route("GET", NOTICES + "/{id}", "notices", summary="Show a notice", answer=NoticeAnswer, who=SEEING, note=_TO_ME)
     async def notice(request: Request) -> Response:
         """Show what comes, when, why, and what becomes of each grant."""
-        return json_answer(notice_answer(await _notice(services, sight(asker_of(services, request)), request)))
+        return json_answer(notice_answer(await _notice(services, sight(asker(services, request)), request)))
 
     @route(
         "POST",
@@ -94,7 +93,7 @@ def _notice_routes(services: Services, route: Callable[..., Route]) -> None:
     )
     async def acknowledge(request: Request) -> Response:
         """Say that the own department has read it; once said it stays so."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _notice(services, sight(who), request)
         done = await recorded(
             services,
@@ -114,7 +113,7 @@ def _withdrawal_routes(services: Services, route: Callable[..., Route]) -> None:
     @route("GET", path, "resources", summary="Show when a resource will be withdrawn", answer=WithdrawalAnswer, who=EVERYBODY)
     async def withdrawal(request: Request) -> Response:
         """Show the day and the reason; 404 where it is not to be withdrawn, or there is no such resource to be seen."""
-        found = await seen_resource(services, sight(asker_of(services, request)), request.path_params["name"])
+        found = await seen_resource(services, sight(asker(services, request)), request.path_params["name"])
         plan = await in_thread(services.reads, lambda: services.hub.registry.withdrawal(found.name))
         if plan is None:
             raise RejectedError(f"{found.name} is not to be withdrawn", code="withdrawal.unknown", fault=Fault.CLIENT)
@@ -124,7 +123,7 @@ def _withdrawal_routes(services: Services, route: Callable[..., Route]) -> None:
         @route("POST", where, "resources", summary=words, body=body, answer=WithdrawalAnswer, who=who_may)
         async def taken(request: Request) -> Response:
             """The version is the resource's: send the ETag that it had when it was decided on."""
-            who = asker_of(services, request)
+            who = asker(services, request)
             found = await seen_resource(services, sight(who), request.path_params["name"])
             version, given = version_of(request, found.name), await body_of(request, body)
 
@@ -156,7 +155,7 @@ def _own_routes(services: Services, route: Callable[..., Route]) -> None:
     )
     async def reminders(request: Request) -> Response:
         """List what the own department was reminded of, and what is late; what the centre has, those who see all."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         return await listed(
             services,
             request,
@@ -177,7 +176,7 @@ def _own_routes(services: Services, route: Callable[..., Route]) -> None:
     )
     async def authorisations(request: Request) -> Response:
         """List the grants in force of the account, of its system and of its department, each with an example of a call."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         now = services.clock.now()
         after, limit = page_of(request, ID)
         rows = await in_thread(

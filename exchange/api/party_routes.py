@@ -13,7 +13,7 @@ from catalog_registry.acting import EVERYBODY
 from catalog_registry.asked import OF_DEPARTMENTS, OF_SOURCES, OF_SYSTEMS, SEEING_SOURCES, Asked
 from catalog_registry.records import DepartmentRecord, PrincipalRecord, SourceRecord, SystemRecord
 from connectors.registry import spec_of_url
-from exchange.api.asking import body_of
+from exchange.api.asking import asker, body_of
 from exchange.api.party_forms import (
     DepartmentAnswer,
     DepartmentBody,
@@ -37,7 +37,6 @@ from exchange.api.registry_frame import (
     NAME,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -76,7 +75,7 @@ def _department_routes(route: Add, services: Services) -> None:
     @route("GET", "", summary="List the departments and townships", answer=DepartmentPage, listed=True, who=EVERYBODY)
     async def departments(request: Request) -> Response:
         """List them by code; ``parent`` makes the tree."""
-        asker_of(services, request)
+        asker(services, request)
         after, limit = page_of(request, CODE)
         rows = await in_thread(services.reads, lambda: services.hub.registry.departments(after=after, limit=limit + 1))
         shown, following = _page(rows, limit, "code")
@@ -85,7 +84,7 @@ def _department_routes(route: Add, services: Services) -> None:
     @route("GET", "/{code}", summary="Show a department", answer=DepartmentAnswer, tagged=True, who=EVERYBODY)
     async def department(request: Request) -> Response:
         """Show a department or a township."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _department(services, request.path_params["code"])
         return json_answer(department_answer(found), tag=found.version)
 
@@ -101,7 +100,7 @@ def _department_routes(route: Add, services: Services) -> None:
     )
     async def make(request: Request) -> Response:
         """Add a department or a township; the check digit of its credit code is looked at."""
-        who, body = asker_of(services, request), await body_of(request, MakeDepartmentBody)
+        who, body = asker(services, request), await body_of(request, MakeDepartmentBody)
         return await _set(request, who, body.code, body, 0, 201)
 
     @route(
@@ -115,7 +114,7 @@ def _department_routes(route: Add, services: Services) -> None:
     )
     async def change(request: Request) -> Response:
         """Give a department exactly this name, credit code and place in the tree. A tree with a circle is refused."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _department(services, request.path_params["code"])
         version, body = version_of(request, found.code), await body_of(request, DepartmentBody)
         return await _set(request, who, found.code, body, version, 200)
@@ -145,7 +144,7 @@ def _system_routes(route: Add, services: Services) -> None:
     @route("GET", "", summary="List the systems", answer=SystemPage, listed=True, who=EVERYBODY)
     async def systems(request: Request) -> Response:
         """List the systems that departments run, by code."""
-        asker_of(services, request)
+        asker(services, request)
         after, limit = page_of(request, CODE)
         rows = await in_thread(services.reads, lambda: services.hub.registry.systems(after=after, limit=limit + 1))
         shown, following = _page(rows, limit, "code")
@@ -154,14 +153,14 @@ def _system_routes(route: Add, services: Services) -> None:
     @route("GET", "/{code}", summary="Show a system", answer=SystemAnswer, tagged=True, who=EVERYBODY)
     async def system(request: Request) -> Response:
         """Show a system."""
-        asker_of(services, request)
+        asker(services, request)
         found = await _system(services, request.path_params["code"])
         return json_answer(system_answer(found), tag=found.version)
 
     @route("POST", "", summary="Add a system", body=MakeSystemBody, answer=SystemAnswer, made=True, tagged=True, who=OF_SYSTEMS)
     async def make(request: Request) -> Response:
         """Add a system of a department."""
-        who, body = asker_of(services, request), await body_of(request, MakeSystemBody)
+        who, body = asker(services, request), await body_of(request, MakeSystemBody)
         done = await _done(
             services,
             who,
@@ -173,7 +172,7 @@ def _system_routes(route: Add, services: Services) -> None:
     @route("PUT", "/{code}", summary="Change a system", body=SystemBody, answer=SystemAnswer, tagged=True, who=OF_SYSTEMS)
     async def change(request: Request) -> Response:
         """Give a system this name. Its department stays."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _system(services, request.path_params["code"])
         asked, body = Asked(who.id, version_of(request, found.code)), await body_of(request, SystemBody)
         done = await _done(
@@ -196,7 +195,7 @@ def _source_routes(route: Add, services: Services) -> None:
     @route("GET", "", summary="List the sources", answer=SourcePage, listed=True, who=SEEING_SOURCES, note=_OWN)
     async def sources(request: Request) -> Response:
         """List the sources that may be seen, by name."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         after, limit = page_of(request, NAME)
 
         def read() -> list[SourceRecord]:
@@ -208,20 +207,20 @@ def _source_routes(route: Add, services: Services) -> None:
     @route("GET", "/{name}", summary="Show a source", answer=SourceAnswer, tagged=True, who=SEEING_SOURCES, note=_OWN)
     async def source(request: Request) -> Response:
         """Show where rows are read; never the password, nor where it is kept."""
-        found = await _source(services, asker_of(services, request), request.path_params["name"])
+        found = await _source(services, asker(services, request), request.path_params["name"])
         return json_answer(source_answer(found), tag=found.version)
 
     @route("POST", "", summary="Add a source", body=MakeSourceBody, answer=SourceAnswer, made=True, tagged=True, who=OF_SOURCES)
     async def make(request: Request) -> Response:
         """Add a source. Nothing is connected: the first collection does, or `onedoor source add` on the console."""
-        who, body = asker_of(services, request), await body_of(request, MakeSourceBody)
+        who, body = asker(services, request), await body_of(request, MakeSourceBody)
         done = await _set(who, body.name, body.system, body, 0)
         return _made(json_answer(source_answer(done), tag=done.version, status=201), request, done.name)
 
     @route("PUT", "/{name}", summary="Change a source", body=SourceBody, answer=SourceAnswer, tagged=True, who=OF_SOURCES)
     async def change(request: Request) -> Response:
         """Give a source exactly this address, password and settings; the password from before is forgotten."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _source(services, who, request.path_params["name"])
         version, body = version_of(request, found.name), await body_of(request, SourceBody)
         done = await _set(who, found.name, found.system, body, version)
@@ -230,7 +229,7 @@ def _source_routes(route: Add, services: Services) -> None:
     @route("DELETE", "/{name}", summary="Remove a source", answer=RemovedAnswer, denied=True, versioned=True, who=OF_SOURCES)
     async def remove(request: Request) -> Response:
         """Forget a source and its password; refused while a resource is read from it."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await _source(services, who, request.path_params["name"])
         asked = Asked(who.id, version_of(request, found.name))
 

@@ -21,7 +21,6 @@ from msgspec.structs import replace
 from catalog_registry.acting import Duty
 from catalog_registry.records import PrincipalRecord
 from catalog_registry.store.rows import unhinted
-from exchange.api.asking import asker
 from exchange.api.problems import MEDIA_TYPE, encoded, headers_of, problem, problem_of, status_of
 from exchange.api.services import Services
 from exchange.trust.record import LedgerRecord
@@ -101,12 +100,6 @@ def declare(app: FastAPI, method: str, path: str, *, tag: str, summary: str, who
 
 
 # What is asked ----------------------------------------------------------------------------------------------------------
-
-
-def asker_of(services: Services, request: Request) -> PrincipalRecord:
-    """Return whose token a request bears, while what is known of the registry is fresh."""
-    services.view.refuse_if_stale()
-    return asker(services, request)
 
 
 def unseen(what: str) -> RejectedError:

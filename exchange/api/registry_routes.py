@@ -31,7 +31,7 @@ from catalog_registry.records import (
 from catalog_registry.registry import Registry
 from catalog_registry.states import ApplicationEvent, ResourceEvent
 from catalog_registry.step_clock import StepClock
-from exchange.api.asking import Body, body_of
+from exchange.api.asking import Body, asker, body_of
 from exchange.api.registry_forms import (
     ApplicationAnswer,
     ApplicationPage,
@@ -53,7 +53,6 @@ from exchange.api.registry_frame import (
     NAME,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -92,7 +91,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
 
         Of a resource that is not shared, others see name, title and reason.
         """
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         after, limit = page_of(request, NAME)
         rows = await in_thread(services.reads, lambda: services.hub.registry.catalogue(seen, after=after, limit=limit + 1))
         shown, following = rows[:limit], rows[limit - 1].name if len(rows) > limit else None
@@ -103,13 +102,13 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
         """Show a resource with its fields. Of one that is not published and not of the own department nothing is shown, of one
         that is not shared the name and the reason.
         """
-        found = await seen_in_any_state(services, sight(asker_of(services, request)), request.path_params["name"])
+        found = await seen_in_any_state(services, sight(asker(services, request)), request.path_params["name"])
         return await answer_resource(services, found)
 
     @route("GET", "/{name}/history", summary="Show what was done to a resource", answer=HistoryAnswer, denied=True, who=SEEING)
     async def resource_history(request: Request) -> Response:
         """Show who did what, when and why, to the resource's department, the centre and the auditor."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         found = await seen_in_any_state(services, seen, request.path_params["name"])
         if isinstance(found, Cover) or not seen.of_department(found.department):
             raise DeniedError(
@@ -133,7 +132,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
         )
         async def taken(request: Request) -> Response:
             """Take a step of a resource's life."""
-            who = asker_of(services, request)
+            who = asker(services, request)
             seen = sight(who)
             found = await _to_act_on(services, who, seen, request.path_params["name"], event)
             version, body = version_of(request, found.name), await body_of(request, StepBody)
@@ -164,7 +163,7 @@ def _resource_routes(app: FastAPI, services: Services, problems: Problems) -> No
     )
     async def discard(request: Request) -> Response:
         """Take a draft without a contract out of the catalogue; its history stays, its name and code are never given again."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await seen_in_any_state(services, sight(who), request.path_params["name"])
         version = version_of(request, found.name)
         done = await recorded(
@@ -186,7 +185,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
     @route("GET", "", summary="List the applications", answer=ApplicationPage, listed=True, who=SEEING, note=_INVOLVED)
     async def applications(request: Request) -> Response:
         """List what the own department asked for and what is asked of it; centre and auditor see all."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         after, limit = page_of(request, ID)
         registry = services.hub.registry
 
@@ -209,7 +208,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
     )
     async def apply(request: Request) -> Response:
         """Ask for fields of a published resource, in the name of the principal's department."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         body = await body_of(request, ApplyBody)
         found = await seen_in_any_state(services, sight(who), body.resource)
 
@@ -232,7 +231,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
     @route("GET", "/{id}", summary="Show an application", answer=ApplicationAnswer, tagged=True, who=SEEING, note=_INVOLVED)
     async def application(request: Request) -> Response:
         """Show an application with its clock to the department that made it, to the provider, the centre and the auditor."""
-        found = await _application(services, sight(asker_of(services, request)), request.path_params["id"])
+        found = await _application(services, sight(asker(services, request)), request.path_params["id"])
         return await _clocked_answer(services, found)
 
     @route(
@@ -240,7 +239,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
     )
     async def application_history(request: Request) -> Response:
         """Show who did what, when and why, and what was given."""
-        found = await _application(services, sight(asker_of(services, request)), request.path_params["id"])
+        found = await _application(services, sight(asker(services, request)), request.path_params["id"])
         return json_answer(history_answer(await in_thread(services.reads, lambda: services.hub.registry.history(found.id))))
 
     def step(event: ApplicationEvent, words: str, body: type[Body], act: Callable[[Body], Act]) -> None:
@@ -249,7 +248,7 @@ def _application_routes(app: FastAPI, services: Services, problems: Problems) ->
         @route("POST", path, summary=words, body=body, answer=ApplicationAnswer, tagged=True, who=DUTIES_OF_APPLICATION[event])
         async def taken(request: Request) -> Response:
             """Take a step of an application."""
-            who = asker_of(services, request)
+            who = asker(services, request)
             found = await _application(services, sight(who), request.path_params["id"])
             version, given = version_of(request, found.id), await body_of(request, body)
             done = await _application_done(

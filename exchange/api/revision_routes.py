@@ -14,7 +14,7 @@ from catalog_registry.notices import days_of
 from catalog_registry.records import PrincipalRecord
 from catalog_registry.registry import Registry
 from catalog_registry.revision_states import DUTIES_OF_REVISION, PROPOSING, RevisionEvent
-from exchange.api.asking import body_of
+from exchange.api.asking import asker, body_of
 from exchange.api.notice_forms import (
     MOST_CONTRACT,
     ConsequencesAnswer,
@@ -30,7 +30,6 @@ from exchange.api.registry_forms import HistoryAnswer, StepBody, history_answer
 from exchange.api.registry_frame import (
     ID,
     Given,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -73,7 +72,7 @@ def revision_routes(services: Services, route: Callable[..., Route]) -> None:
     )
     async def revisions(request: Request) -> Response:
         """List new versions of contracts, whatever their state: of the own resources, and those that were told."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         return await listed(
             services,
             request,
@@ -98,7 +97,7 @@ def revision_routes(services: Services, route: Callable[..., Route]) -> None:
 
         It is in force once somebody else approved it, and where it breaks a grant, once its notice is over.
         """
-        who = asker_of(services, request)
+        who = asker(services, request)
         body = await body_of(request, ProposeBody, most_bytes=_BODY_BYTES)
         contract = await in_thread(services.reads, lambda: read_contract(body.contract, where="contract"))
         found = await seen_resource(services, sight(who), contract.name)
@@ -132,7 +131,7 @@ def revision_routes(services: Services, route: Callable[..., Route]) -> None:
     )
     async def revision(request: Request) -> Response:
         """Show a new version of a contract: each change, whether it breaks who reads the rows, and how far it is."""
-        found = await _revision(services, sight(asker_of(services, request)), request)
+        found = await _revision(services, sight(asker(services, request)), request)
         return json_answer(revision_answer(found), tag=found.version)
 
     @route(
@@ -163,7 +162,7 @@ def revision_routes(services: Services, route: Callable[..., Route]) -> None:
     )
     async def revision_notices(request: Request) -> Response:
         """Show whom it affects and who acknowledged, to the provider and who sees all; to one that was told, its own."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         found = await _revision(services, seen, request)
         whose = None if seen.of_department(found.department) else seen
         return await listed(
@@ -204,7 +203,7 @@ def revision_routes(services: Services, route: Callable[..., Route]) -> None:
         )
         async def taken(request: Request) -> Response:
             """Take a step of a change."""
-            who = asker_of(services, request)
+            who = asker(services, request)
             found = await _revision(services, sight(who), request)
             version, body = version_of(request, found.id), await body_of(request, StepBody)
             done = await _revision_done(
@@ -265,7 +264,7 @@ async def _revision(services: Services, seen: Sight, request: Request) -> Revisi
 
 async def _own_revision(services: Services, request: Request) -> RevisionRecord:
     """Return a revision to those who see what it does to every department's grants."""
-    seen = sight(asker_of(services, request))
+    seen = sight(asker(services, request))
     found = await _revision(services, seen, request)
     if not seen.of_department(found.department):
         raise RejectedError("there is no such revision", code="revision.unknown", fault=Fault.CLIENT)

@@ -9,8 +9,8 @@ from fastapi import FastAPI, Request, Response
 from catalog_registry.acting import EVERYBODY, sight
 from catalog_registry.search import Miss
 from catalog_registry.words import folded
-from exchange.api.asking import body_of
-from exchange.api.registry_frame import Problems, add_route, asker_of, in_thread, json_answer
+from exchange.api.asking import asker, body_of
+from exchange.api.registry_frame import Problems, add_route, in_thread, json_answer
 from exchange.api.search_forms import SearchAnswer, SearchBody, search_answer
 from exchange.api.services import Services
 
@@ -42,7 +42,7 @@ def search_routes(app: FastAPI, services: Services, problems: Problems) -> None:
         has it, then the others. What may not be seen is neither found nor counted. Words that find nothing are kept, without
         who asked but the department, for the analysis of demand.
         """
-        who = asker_of(services, request)
+        who = asker(services, request)
         body = await body_of(request, SearchBody)
         found = await in_thread(
             services.reads,

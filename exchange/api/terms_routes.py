@@ -12,13 +12,12 @@ from catalog_registry.bulk_export_life import DUTIES_OF_EXPORT, EXPORT_ASKING, E
 from catalog_registry.destruction_life import DUTIES_OF_DESTRUCTION, DestructionEvent, destruction_clock
 from catalog_registry.records import BulkExportRecord, DestructionRecord, PrincipalRecord
 from catalog_registry.registry import Registry
-from exchange.api.asking import Body, body_of
+from exchange.api.asking import Body, asker, body_of
 from exchange.api.registry_forms import HistoryAnswer, StepBody, history_answer
 from exchange.api.registry_frame import (
     ID,
     Problems,
     add_route,
-    asker_of,
     in_thread,
     json_answer,
     page_of,
@@ -65,7 +64,7 @@ def _destruction_routes(app: FastAPI, services: Services, problems: Problems) ->
     @route("GET", "", summary="List the duties to destroy", answer=DestructionPage, listed=True, who=SEEING, note=_RECEIVER)
     async def destructions(request: Request) -> Response:
         """List the duties of the own department; centre, security officer and auditor see all, with the clock of each."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         after, limit = page_of(request, ID)
         rows = await in_thread(
             services.reads, lambda: services.hub.registry.destructions(seen=seen, after=after, limit=limit + 1)
@@ -76,13 +75,13 @@ def _destruction_routes(app: FastAPI, services: Services, problems: Problems) ->
     @route("GET", "/{id}", summary="Show a duty to destroy", answer=DestructionAnswer, tagged=True, who=SEEING, note=_RECEIVER)
     async def destruction(request: Request) -> Response:
         """Show a duty with its certificate and its clock."""
-        found = await _destruction(services, sight(asker_of(services, request)), request.path_params["id"])
+        found = await _destruction(services, sight(asker(services, request)), request.path_params["id"])
         return json_answer(_clocked(services, found), tag=found.version)
 
     @route("GET", "/{id}/history", summary="Show what was done to a duty", answer=HistoryAnswer, who=SEEING, note=_RECEIVER)
     async def destruction_history(request: Request) -> Response:
         """Show who did what, when and why."""
-        found = await _destruction(services, sight(asker_of(services, request)), request.path_params["id"])
+        found = await _destruction(services, sight(asker(services, request)), request.path_params["id"])
         steps = await in_thread(services.reads, lambda: services.hub.registry.destruction_history(found.id))
         return json_answer(history_answer(steps))
 
@@ -98,7 +97,7 @@ def _destruction_routes(app: FastAPI, services: Services, problems: Problems) ->
         )
         async def taken(request: Request) -> Response:
             """Take a step of a duty to destroy."""
-            who = asker_of(services, request)
+            who = asker(services, request)
             found = await _destruction(services, sight(who), request.path_params["id"])
             version, given = version_of(request, found.id), await body_of(request, body)
 
@@ -152,7 +151,7 @@ def _bulk_export_routes(app: FastAPI, services: Services, problems: Problems) ->
     @route("GET", "", summary="List the bulk exports", answer=BulkExportPage, listed=True, who=SEEING, note=_PARTIES)
     async def bulk_exports(request: Request) -> Response:
         """List what the own department asked for and what is asked of its resources; centre and auditor see all."""
-        seen = sight(asker_of(services, request))
+        seen = sight(asker(services, request))
         after, limit = page_of(request, ID)
         rows = await in_thread(
             services.reads, lambda: services.hub.registry.bulk_exports(seen=seen, after=after, limit=limit + 1)
@@ -172,7 +171,7 @@ def _bulk_export_routes(app: FastAPI, services: Services, problems: Problems) ->
     )
     async def ask(request: Request) -> Response:
         """Ask for one answer with personal fields that has no case, or more rows than a case is enough for."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         body = await body_of(request, BulkExportBody)
         done = await _recorded(
             services,
@@ -196,7 +195,7 @@ def _bulk_export_routes(app: FastAPI, services: Services, problems: Problems) ->
     @route("GET", "/{id}", summary="Show a bulk export", answer=BulkExportAnswer, tagged=True, who=SEEING, note=_PARTIES)
     async def bulk_export(request: Request) -> Response:
         """Show a bulk export to the department that asked, to the provider, the security officer, the centre, the auditor."""
-        found = await _bulk_export(services, sight(asker_of(services, request)), request.path_params["id"])
+        found = await _bulk_export(services, sight(asker(services, request)), request.path_params["id"])
         return json_answer(bulk_export_answer(found), tag=found.version)
 
     @route(
@@ -204,7 +203,7 @@ def _bulk_export_routes(app: FastAPI, services: Services, problems: Problems) ->
     )
     async def bulk_export_history(request: Request) -> Response:
         """Show who asked, approved and used it, when and why."""
-        found = await _bulk_export(services, sight(asker_of(services, request)), request.path_params["id"])
+        found = await _bulk_export(services, sight(asker(services, request)), request.path_params["id"])
         steps = await in_thread(services.reads, lambda: services.hub.registry.bulk_export_history(found.id))
         return json_answer(history_answer(steps))
 
@@ -220,7 +219,7 @@ def _bulk_export_routes(app: FastAPI, services: Services, problems: Problems) ->
         )
         async def taken(request: Request) -> Response:
             """Take a step of a bulk export."""
-            who = asker_of(services, request)
+            who = asker(services, request)
             found = await _bulk_export(services, sight(who), request.path_params["id"])
             version, given = version_of(request, found.id), await body_of(request, body)
             done = await _recorded(

@@ -8,10 +8,10 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 
 from catalog_registry.acting import APPLYING, SEEING, check_duty, sight
-from exchange.api.asking import body_of
+from exchange.api.asking import asker, body_of
 from exchange.api.demand_forms import RateBody, RatingAnswer, RatingsAnswer, UsagePage, rating_answer, usage_page
 from exchange.api.demand_routes import days_of
-from exchange.api.registry_frame import Problems, add_route, asker_of, in_thread, json_answer, page_of, recorded, version_of
+from exchange.api.registry_frame import Problems, add_route, in_thread, json_answer, page_of, recorded, version_of
 from exchange.api.registry_routes import RESOURCES, seen_resource
 from exchange.api.services import Services
 from exchange.trust.usage import Usage, UsageAsk, read_usage
@@ -57,7 +57,7 @@ def _usage(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def usage(request: Request) -> Response:
         """Sums of the ledger by resource, consumer, grant, purpose, item and day. No person, case or operator is in them."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         check_duty(who, "see what is used", SEEING, who.department)
         seen = sight(who)
         after, limit = page_of(request, _LINE, also=query)
@@ -102,7 +102,7 @@ def _ratings(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def ratings(request: Request) -> Response:
         """Show what those who use it say of it, to its department, the centre and the auditor; others see their own rating."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         check_duty(who, "see ratings", SEEING, who.department)
         seen = sight(who)
         found = await seen_resource(services, seen, request.path_params["name"])
@@ -128,7 +128,7 @@ def _ratings(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def rating(request: Request) -> Response:
         """Show how the own department rates a resource. Its ETag is what a rating is decided on; ``"0"``: there is none."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         check_duty(who, "rate", APPLYING, who.department)
         found = await seen_resource(services, sight(who), request.path_params["name"])
         rows = await in_thread(services.reads, lambda: services.hub.registry.ratings(found.name, department=who.department))
@@ -151,7 +151,7 @@ def _ratings(app: FastAPI, services: Services, problems: Problems) -> None:
     )
     async def rate(request: Request) -> Response:
         """Rate a resource, or change the rating; what was said before stays in its history."""
-        who = asker_of(services, request)
+        who = asker(services, request)
         found = await seen_resource(services, sight(who), request.path_params["name"])
         version, body = version_of(request, found.name), await body_of(request, RateBody)
         done = await recorded(
